@@ -1,0 +1,108 @@
+"""The codec contract: Arrow records → fields → Arrow records.
+
+The way of one batch (DESIGN.md §2)::
+
+    RecordBatch ─ prepare ─► RecordBatch + rejects ─ encode ─► Batch ─► family
+    RecordBatch ◄──────────────────────────────────── decode ◄─ Batch ◄─ family
+
+``prepare`` is pure, per record and learned from nothing, so it runs in worker processes and its
+result is cached by data fingerprint; everything learned from data happens in ``fit``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from pydantic import BaseModel
+
+    from gmkit.fields import Space
+
+    Batch = dict[str, torch.Tensor]
+    """Field name → tensor whose first dimension counts records."""
+else:
+    Batch = dict
+
+
+class Reject(NamedTuple):
+    """A record that cannot be used, and why. Written to the reject file as one row."""
+
+    row: int
+    """Row in the source, counted from 0."""
+    column: str
+    value: str
+    reason: str
+
+
+class Prepared(NamedTuple):
+    """What ``Codec.prepare`` makes of one RecordBatch."""
+
+    records: pa.RecordBatch
+    """The usable records, normalised, possibly with further columns the codec wants cached."""
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True)
+class CodecState:
+    """All that a fitted codec knows: JSON-able facts and named tensors. Never pickled."""
+
+    facts: dict[str, Any]
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Codec(ABC):
+    """Turns records into a Batch and back. ``Config`` holds its ``codec.*`` options."""
+
+    Config: ClassVar[type[BaseModel]]
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """``config``: values for ``Config``; pydantic's ValidationError on a wrong one."""
+        self.config: Any = self.Config.model_validate(dict(config))
+
+    def prepare(self, records: pa.RecordBatch, first_row: int = 0) -> Prepared:
+        """Normalise records and set aside the unusable; keeps order; picklable and pure.
+
+        ``first_row``: the source row of the batch's first record, for the rejects.
+        """
+        return Prepared(records, [])
+
+    @abstractmethod
+    def fit(self, batches: Iterable[pa.RecordBatch]) -> Self:
+        """Learn from prepared records and return self. Order and batching do not matter."""
+
+    @abstractmethod
+    def merge(self, other: Self) -> Self:
+        """A codec as if fitted on both parts: fit(a).merge(fit(b)) equals fit(a + b).
+
+        Needs what ``fit`` gathered; a codec restored from its state raises ConfigError.
+        """
+
+    @property
+    @abstractmethod
+    def space(self) -> Space:
+        """The fields that ``encode`` makes. Only after ``fit`` or ``from_state``."""
+
+    @abstractmethod
+    def encode(self, records: pa.RecordBatch) -> Batch:
+        """Tensors for records (prepared or raw), one row each, independent of their neighbours.
+
+        Raises DataError with row and column for a record that does not fit the space.
+        """
+
+    @abstractmethod
+    def decode(self, batch: Batch) -> pa.RecordBatch:
+        """Records for tensors. Never raises on anything of the space's shapes and ranges."""
+
+    @abstractmethod
+    def state(self) -> CodecState:
+        """What ``from_state`` needs to make an equal codec."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: CodecState) -> Self:
+        """The inverse of ``state``. Raises ArtifactError on a state that makes no sense."""

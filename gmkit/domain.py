@@ -1,0 +1,58 @@
+"""The domain contract: one kind of data, its codec, its data sets and how good samples look."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import RenderableType
+
+    from gmkit.api import DomainInfo
+    from gmkit.codecs import Codec
+    from gmkit.data.formats import Format
+
+
+class Domain(ABC):
+    """Subclass this and name it in a ``DomainInfo``. Made without arguments, cheap to make."""
+
+    info: DomainInfo
+    """Set by the registry from the plugin's description."""
+
+    column: str = ""
+    """The record's main column as the codec reads and writes it; empty for whole-row domains."""
+
+    aliases: tuple[str, ...] = ()
+    """Column names taken for ``column`` when the user names none, best first, any case."""
+
+    @abstractmethod
+    def codec(self, config: Mapping[str, Any]) -> Codec:
+        """A new, unfitted codec for these ``codec.*`` options; its class restores stored ones."""
+
+    def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
+        """Configuration (``{"family": {...}, "trunk": {...}, "training": {...}}``) that suits
+        this kind of data; ``budget`` in seconds, None when steps decide. Users' options win."""
+        return {}
+
+    def formats(self) -> Mapping[str, Format]:
+        """File formats by ending (``".smi"``) beyond those the core reads and writes."""
+        return {}
+
+    def keys(self, records: pa.RecordBatch) -> pa.Array:
+        """What makes two records the same (strings or bytes), for splits without leaks."""
+        return records.column(self.column)
+
+    @abstractmethod
+    def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
+        """For each record whether it is a proper one (a molecule that parses, …)."""
+
+    def preview(self, records: pa.RecordBatch) -> RenderableType:
+        """A few records as a person would look at them in a terminal."""
+        from rich.table import Table
+
+        table = Table(*records.schema.names)
+        for row in records.to_pylist():
+            table.add_row(*(str(value) for value in row.values()))
+        return table
