@@ -56,3 +56,7 @@ class Domain(ABC):
         for row in records.to_pylist():
             table.add_row(*(str(value) for value in row.values()))
         return table
+
+    def draw(self, records: pa.RecordBatch) -> bytes | None:
+        """A picture (SVG) of the first records, for ``samples.svg`` of a run; None for none."""
+        return None

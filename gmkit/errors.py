@@ -5,8 +5,10 @@ The command line prints the message as one panel and ends with the class's ``exi
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GmkitError(Exception):
@@ -19,6 +21,11 @@ class GmkitError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Remade without __init__, whose keywords pickle does not know, so that a worker's error
+        # arrives whole.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__.copy()  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

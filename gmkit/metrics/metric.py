@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-
-
 class Metric(Protocol):
     """A figure or several about synthetic records; described by a ``MetricInfo``.
 

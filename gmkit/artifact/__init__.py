@@ -1,0 +1,1 @@
+"""Runs and checkpoints on disk: folders whose every byte is accounted for by a manifest."""

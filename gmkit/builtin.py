@@ -1,0 +1,51 @@
+"""The core's own plugin: its families, fields and trunks come through the same door as others'."""
+
+from __future__ import annotations
+
+from gmkit.api import FamilyInfo, FieldInfo, TrunkInfo, hookimpl
+
+__gmkit_api__ = "1.0"
+
+
+@hookimpl
+def gmkit_register_families() -> list[FamilyInfo]:
+    return [
+        FamilyInfo(
+            name="vae",
+            summary="Variational autoencoder: likelihood bound, latent code, completion",
+            loader="gmkit.families.vae:VAE",
+            capabilities=frozenset({"log_prob", "reconstruct", "encode", "complete"}),
+        )
+    ]
+
+
+@hookimpl
+def gmkit_register_fields() -> list[FieldInfo]:
+    return [
+        FieldInfo(
+            name="real",
+            summary="Real numbers of a fixed shape",
+            loader="gmkit.fields.real:Real",
+        ),
+        FieldInfo(
+            name="categorical",
+            summary="One of a finite set of values, at each element of a shape",
+            loader="gmkit.fields.categorical:Categorical",
+        ),
+    ]
+
+
+@hookimpl
+def gmkit_register_trunks() -> list[TrunkInfo]:
+    return [
+        TrunkInfo(
+            name="flat",
+            summary="Residual multilayer perceptron",
+            loader="gmkit.trunks.mlp:FlatTrunk",
+        ),
+        TrunkInfo(
+            name="sequence",
+            summary="Transformer with rotary positions",
+            loader="gmkit.trunks.sequence:SequenceTrunk",
+        ),
+    ]

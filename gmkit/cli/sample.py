@@ -1,0 +1,65 @@
+"""``gmkit sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gmkit.cli.console import emit, err_console, next_command
+from gmkit.cli.options import Device, Json, Out, Quiet, Seed
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    n: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many.")] = 1000,
+    out: Out = None,
+    seed: Seed = None,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0.0, help="Below 1: safer and less diverse.")
+    ] = 1.0,
+    device: Device = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not check the run's hashes first.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw new records from a trained model.
+
+    Without --out the first few are shown. The ending of --out decides the format: .parquet, .csv,
+    .jsonl, and those of the domain (.smi, .sdf for molecules).
+    """
+    err = err_console(quiet=quiet)
+    with err.status("Loading"):
+        import gmkit
+        from gmkit.cli.progress import TerminalObserver
+
+        trained = gmkit.load(run, verify=not no_verify, device=device or "auto")
+    if out is None:
+        shown = trained.sample(min(n, 20), seed=seed, temperature=temperature)
+        rows = {"rows": shown.to_pylist()}
+        emit(
+            rows,
+            json=json,
+            render=lambda _: trained.domain.preview(shown.combine_chunks().to_batches()[0]),
+        )
+        next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet)
+        return
+    observer = TerminalObserver(err)
+    observer.stage(f"Drawing {n:,}")
+    try:
+        written = trained.write_samples(
+            out, n, seed=seed, temperature=temperature, observer=observer
+        )
+    finally:
+        observer.close()
+    left_out = n - written
+    note = f" ({left_out:,} could not be written in this format)" if left_out else ""
+    emit(
+        {"file": str(out), "rows": written, "left_out": left_out},
+        json=json,
+        render=lambda _: f"{written:,} records in {out}{note}",
+    )
+    next_command(f"gmkit evaluate {run}", quiet=quiet)

@@ -1,0 +1,156 @@
+"""``gmkit train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gmkit.cli.console import console, emit, err_console, next_command
+from gmkit.cli.options import (
+    Config,
+    Device,
+    DryRun,
+    Json,
+    Out,
+    Precision,
+    Quiet,
+    Resume,
+    Seed,
+    Set,
+    Strict,
+    TimeBudget,
+)
+
+
+def train(
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="With --resume: the run to go on with.")
+    ] = None,
+    domain: Annotated[
+        str, typer.Option("--domain", help="Kind of data: molecules, … (gmkit plugins ls).")
+    ] = "",
+    model: Annotated[str, typer.Option("--model", help="Family of model. [default: vae]")] = "",
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="PATH|NAME", help="What to learn; default: an example."),
+    ] = None,
+    column: Annotated[str, typer.Option("--column", help="The column of the record.")] = "",
+    out: Out = None,
+    seed: Seed = None,
+    time_budget: TimeBudget = None,
+    device: Device = None,
+    precision: Precision = None,
+    config: Config = None,
+    settings: Set = None,
+    resume: Resume = False,
+    strict: Strict = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on data, or on the domain's embedded example.
+
+    Writes a run folder (weights, codec, configuration, samples, figures, model card) and prints
+    how good its samples are. Example: gmkit train --domain molecules --data my.smi --time-budget 5m
+    """
+    from gmkit.errors import ConfigError
+
+    options: dict[str, Any] = {
+        "domain": domain,
+        "model": model,
+        "column": column,
+        "config": config,
+        "settings": settings or (),
+        "seed": seed,
+        "time_budget": time_budget,
+        "device": device,
+        "precision": precision,
+        "strict": strict or None,
+    }
+    if run is not None and not resume:
+        raise ConfigError(
+            f"what is {str(run)!r} for?",
+            hint=f"To train on it: --data {run}. To go on with a run: --resume {run}.",
+        )
+    if dry_run:
+        _show_plan(options, data, json=json)
+        return
+    _train(options, data, _folder(run, out, resume), resume=resume, json=json, quiet=quiet)
+
+
+def _folder(run: Path | None, out: Path | None, resume: bool) -> Path | None:
+    """The run's folder; with a bare ``--resume`` the unfinished run touched last."""
+    if not resume or run or out:
+        return run or out
+    from gmkit.artifact.manifest import CHECKPOINTS, NAME
+    from gmkit.errors import ConfigError
+
+    found = [
+        path.parent
+        for path in Path("runs").glob(f"*/{CHECKPOINTS}")
+        if not (path.parent / NAME).exists()
+    ]
+    if not found:
+        raise ConfigError(
+            "no unfinished run under runs/", hint="Name it: gmkit train --resume FOLDER"
+        )
+    return max(found, key=lambda folder: (folder / CHECKPOINTS).stat().st_mtime)
+
+
+def _show_plan(options: dict[str, Any], data: str | None, *, json: bool) -> None:
+    """The whole configuration and what the data looks like; nothing is written."""
+    from rich.syntax import Syntax
+
+    from gmkit.config import write_toml
+    from gmkit.data.source import open_source
+    from gmkit.plugins import registry
+    from gmkit.run import plan
+
+    resolved = plan(data=data, **options)
+    config = resolved.config
+    source = open_source(
+        config.data.source or None,
+        domain=resolved.domain,
+        registry=registry(),
+        column=config.data.column,
+    )
+    rows = source.count()
+    result = {
+        "config": config.model_dump(mode="json"),
+        "data": {"name": source.name, "rows": rows, "columns": source.schema.names},
+    }
+    text = f"# data: {source.name}, {rows if rows is not None else 'unknown number of'} rows\n"
+    emit(result, json=json, render=lambda _: Syntax(text + write_toml(config), "toml"))
+
+
+def _train(
+    options: dict[str, Any],
+    data: str | None,
+    folder: Path | None,
+    *,
+    resume: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Train with a live bar, then print figures and a few samples."""
+    err = err_console(quiet=quiet)
+    with err.status("Loading torch"):
+        import gmkit.run
+        from gmkit.cli.figures import figures_table
+        from gmkit.cli.progress import TerminalObserver
+
+    run = gmkit.run.train(
+        data=data, out=folder, resume=resume, observer=TerminalObserver(err), **options
+    )
+    evaluation = run.evaluation
+    facts = run.manifest.model_dump(mode="json", exclude={"files"})
+    if json:
+        emit({"run": str(run.folder), **facts}, json=True, render=str)
+        return
+    out = console()
+    out.print(figures_table(evaluation, f"{run.folder}  ({evaluation.samples:,} raw samples)"))
+    out.print(run.domain.preview(run.shown(8)))
+    next_command(f"gmkit sample {run.folder} -n 1000 --out samples.parquet", quiet=quiet)
+    next_command(f"gmkit evaluate {run.folder}", quiet=quiet)

@@ -1,0 +1,1 @@
+"""Engines: where a pure function over record batches runs."""

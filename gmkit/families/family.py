@@ -1,0 +1,90 @@
+"""The family contract: a model over any Space."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from gmkit.codecs import Batch
+from gmkit.fields import FieldScores, Space
+from gmkit.trunks import TrunkConfig
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands when losses are asked for."""
+
+    index: int
+    progress: float
+    """Share of the training done, 0 … 1: what schedules go by."""
+    rng: torch.Generator
+    """Seeded by (run seed, index): the only randomness a loss may use."""
+    player: str = "model"
+    """Whose loss is wanted, one of the family's ``players``."""
+
+
+class FamilyConfig(BaseModel):
+    """Base of ``family.*`` options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Family(nn.Module, ABC):
+    """A model over a Space. Subclasses state ``Config`` and ``capabilities`` and implement the
+    methods those name; the others raise NotImplementedError and are never called."""
+
+    Config: ClassVar[type[FamilyConfig]] = FamilyConfig
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    players: ClassVar[tuple[str, ...]] = ("model",)
+    """Who is optimised, in turn, each step: one model, or a generator and a critic."""
+
+    def __init__(self, space: Space, config: FamilyConfig, trunk: TrunkConfig) -> None:
+        super().__init__()
+        self.space = space
+        self.config = config
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """The parameters that this player's loss moves."""
+        return list(self.parameters())
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """``loss`` to be minimised, and its terms to be shown; scalars, averaged over records."""
+
+    @abstractmethod
+    def sample(
+        self, n: int, condition: Batch | None, rng: torch.Generator, temperature: float = 1.0
+    ) -> Batch:
+        """``n`` new records; ``condition`` holds (n, …) values when the space has conditions."""
+
+    def log_prob(self, batch: Batch, rng: torch.Generator, samples: int = 1) -> FieldScores:
+        """A bound of − log p in nats per record, tighter with more ``samples``."""
+        raise NotImplementedError
+
+    def reconstruct(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Records through the latent and back, without noise."""
+        raise NotImplementedError
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Latents (B, D), without noise."""
+        raise NotImplementedError
+
+    def decode(
+        self,
+        latent: Tensor,
+        condition: Batch | None,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
+        """Records from latents."""
+        raise NotImplementedError
+
+    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+        """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn."""
+        raise NotImplementedError

@@ -1,0 +1,150 @@
+"""A field: a kind of value with a shape, and the verbs that models use on it.
+
+Families never look inside a value. They ask its field to ``embed`` it for a network, for its
+``nll`` under a network's parameters, to ``sample`` it, to ``relax`` it for a critic, and to
+``corrupt`` and restore it by diffusion. A new kind of value (angle, count, rotation) is one
+subclass with these verbs, and then every family can model it.
+
+Shapes: a value of a field is a tensor (B, *shape); a network answers with parameters
+(B, *shape, param_dim) and reads embeddings (B, *shape, embed_dim).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import torch
+from torch import Tensor
+
+from gmkit.errors import ArtifactError, DataError
+from gmkit.fields.process import Process
+
+Layout = Literal["flat", "sequence", "grid1d", "grid2d", "graph"]
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+_RANK = {"sequence": 1, "grid1d": 2, "grid2d": 3}
+"""Dimensions of ``shape`` a layout demands: (length,), (channels, time), (channels, h, w)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field(ABC):
+    """What a value is: its ``shape`` without the batch, and which elements are neighbours."""
+
+    kind: ClassVar[str]
+    shape: tuple[int, ...] = ()
+    layout: Layout = "flat"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a shape that the layout cannot have."""
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout {self.layout!r} is none of {', '.join(LAYOUTS)}")
+        if any(size < 1 for size in self.shape):
+            raise ValueError(f"shape {self.shape} has a size below 1")
+        rank = _RANK.get(self.layout)
+        if rank is not None and len(self.shape) != rank:
+            raise ValueError(f"layout {self.layout!r} needs {rank} dimensions, not {self.shape}")
+
+    # ------------------------------------------------------------ what networks see
+
+    @property
+    @abstractmethod
+    def embed_dim(self) -> int:
+        """Channels per element of ``embed``."""
+
+    @property
+    @abstractmethod
+    def param_dim(self) -> int:
+        """Distribution parameters per element that a network gives."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Type of a value."""
+
+    @abstractmethod
+    def check(self, value: Tensor) -> None:
+        """Raise DataError when ``value`` has the wrong type, shape or range."""
+
+    @abstractmethod
+    def embed(self, value: Tensor) -> Tensor:
+        """(B, *shape) → (B, *shape, embed_dim), of about unit scale, differentiable where the
+        kind of value allows; also takes what ``corrupt`` and ``prior`` return."""
+
+    def observed(self, value: Tensor) -> Tensor | None:
+        """Mask (B, *shape) of elements that carry information; None when all do."""
+        return None
+
+    def hide(self, value: Tensor, mask: Tensor) -> Tensor:
+        """``value`` with the elements of ``mask`` (B, *shape) made unknown: embedded as zeros."""
+        return value.masked_fill(mask, 0)
+
+    # ------------------------------------------------------------ likelihood (VAE, scores)
+
+    @abstractmethod
+    def nll(self, params: Tensor, value: Tensor) -> Tensor:
+        """− log p(value | params) per element in nats, (B, *shape); 0 where not observed."""
+
+    @abstractmethod
+    def sample(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """Draw a value; ``temperature`` 0 gives the mode."""
+
+    # ------------------------------------------------------------ adversarial (GAN)
+
+    @abstractmethod
+    def relax(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """A differentiable draw in embedded space, (B, *shape, embed_dim)."""
+
+    # ------------------------------------------------------------ diffusion
+
+    @abstractmethod
+    def prior(self, n: int, rng: torch.Generator, process: Process) -> Tensor:
+        """``n`` fully noised values, as ``corrupt`` gives at t = 1."""
+
+    @abstractmethod
+    def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
+        """Noised value at times ``t`` ∈ [0, 1], shape (B,): 0 is clean, 1 is pure noise."""
+
+    @abstractmethod
+    def denoise_loss(
+        self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
+    ) -> Tensor:
+        """Training loss per element, (B, *shape), of a network that saw ``noisy`` and ``t``."""
+
+    @abstractmethod
+    def reverse_step(
+        self,
+        params: Tensor,
+        noisy: Tensor,
+        t: Tensor,
+        s: Tensor,
+        rng: torch.Generator,
+        process: Process,
+    ) -> Tensor:
+        """A value at the earlier times ``s`` < ``t``, both (B,), given the network's answer at
+        ``t``; at s = 0 a clean value."""
+
+    # ------------------------------------------------------------ storage
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able description; ``Space.from_json`` restores it."""
+        return {"kind": self.kind, "shape": list(self.shape), "layout": self.layout}
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Self:
+        """The inverse of ``to_json``. Raises ArtifactError on facts that make no field."""
+        arguments = {key: value for key, value in facts.items() if key != "kind"}
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"not a {cls.kind} field: {error}") from error
+
+    def _check_shape(self, value: Tensor) -> None:
+        if tuple(value.shape[1:]) != self.shape:
+            raise DataError(f"a value of shape {tuple(value.shape[1:])}, expected {self.shape}")
+
+
+def expand(t: Tensor, like: Tensor) -> Tensor:
+    """(B,) → (B, 1, …) with as many dimensions as ``like``, so that it multiplies per record."""
+    return t.reshape(t.shape[0], *([1] * (like.dim() - 1)))

@@ -1,0 +1,138 @@
+"""The noising process of diffusion: how signal fades with time and what a network predicts.
+
+For real values x_t = α(t) x_0 + σ(t) ε with t ∈ [0, 1], t = 0 clean, t = 1 noise
+(Kingma et al. 2021, "Variational diffusion models"; Lipman et al. 2023, "Flow matching").
+For categories a share 1 − α(t) of the elements is masked (Sahoo et al. 2024, "Simple and
+effective masked diffusion language models").
+
+Schedules
+    linear  α² = exp(−½ · 19.9 t² − 0.1 t), the continuous form of Ho et al. 2020 (DDPM)
+    cosine  α = cos(πt/2), Nichol & Dhariwal 2021
+    flow    α = 1 − t, σ = t, the straight path of rectified flow (Liu et al. 2022)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Schedule = Literal["linear", "cosine", "flow"]
+Objective = Literal["mean", "noise", "data", "velocity", "flow"]
+Sampler = Literal["ancestral", "ddim"]
+T_MIN = 1e-4
+"""Times are kept this far from 0 and 1, where a ratio of α and σ would be infinite."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A schedule, what the network predicts, how errors at different times weigh, a sampler.
+
+    ``objective``, each an affine re-reading of the same network answer (see ``predict``):
+        data      x_0
+        noise     ε
+        velocity  α ε − σ x_0                      (Salimans & Ho 2022)
+        flow      ε − x_0, the slope of the straight path; meant for the flow schedule
+        mean      x_0 too, with the loss weighted as E‖μ̃_t(x_t, x_0) − μ_θ(x_t, t)‖²/2σ̃²
+                  (Ho et al. 2020, eq. 8): the posterior mean is affine in x_0 given x_t
+    ``min_snr``: cap γ of the weight min(SNR, γ) on the x_0 error (Hang et al. 2023); 0: the
+        objective's own weight.
+    """
+
+    schedule: Schedule = "cosine"
+    objective: Objective = "velocity"
+    sampler: Sampler = "ancestral"
+    min_snr: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown name or a negative cap."""
+        for name, value, known in (
+            ("schedule", self.schedule, get_args(Schedule)),
+            ("objective", self.objective, get_args(Objective)),
+            ("sampler", self.sampler, get_args(Sampler)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is none of {', '.join(known)}")
+        if self.min_snr < 0:
+            raise ValueError(f"min_snr is {self.min_snr}, expected 0 or more")
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """Share of signal at ``t``, in [0, 1]."""
+        t = t.clamp(0, 1)
+        if self.schedule == "flow":
+            return 1 - t
+        if self.schedule == "cosine":
+            return torch.cos(0.5 * math.pi * t)
+        return torch.exp(-0.25 * 19.9 * t**2 - 0.05 * t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """Standard deviation of the noise at ``t``."""
+        if self.schedule == "flow":
+            return t.clamp(0, 1)
+        return (1 - self.alpha(t) ** 2).clamp(min=0).sqrt()
+
+    def masked(self, t: Tensor) -> Tensor:
+        """Probability that a category is masked at ``t``."""
+        return 1 - self.alpha(t)
+
+    def inside(self, t: Tensor) -> Tensor:
+        """``t`` kept off the two ends."""
+        return t.clamp(T_MIN, 1 - T_MIN)
+
+    def target(self, x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """What the network should answer."""
+        if self.objective == "noise":
+            return noise
+        if self.objective == "velocity":
+            return alpha * noise - sigma * x
+        if self.objective == "flow":
+            return noise - x
+        return x
+
+    def predict(
+        self, answer: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(x_0, ε) that the network's answer means, from noisy = α x_0 + σ ε."""
+        if self.objective == "noise":
+            x = (noisy - sigma * answer) / alpha
+        elif self.objective == "velocity":
+            x = (alpha * noisy - sigma * answer) / (alpha**2 + sigma**2)
+        elif self.objective == "flow":
+            x = (noisy - sigma * answer) / (alpha + sigma)
+        else:
+            x = answer
+        return x, (noisy - alpha * x) / sigma
+
+    def weight(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Weight of the squared error of ``target`` (at one time; see ``posterior`` for mean)."""
+        if self.min_snr == 0:
+            return torch.ones_like(alpha)
+        snr = (alpha / sigma) ** 2
+        on_data = snr.clamp(max=self.min_snr)
+        # d x_0 / d answer squared: turns a weight on the x_0 error into one on the answer's
+        if self.objective == "noise":
+            return on_data / snr
+        if self.objective == "velocity":
+            return on_data * (sigma / (alpha**2 + sigma**2)) ** 2
+        if self.objective == "flow":
+            return on_data * (sigma / (alpha + sigma)) ** 2
+        return on_data
+
+    def posterior(self, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(c_x, c_t, σ̃) of q(x_s | x_t, x_0) = N(c_x x_0 + c_t x_t, σ̃²) for s < t.
+
+        With α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² − α_{t|s}² σ_s² (Kingma et al. 2021, eq. 23):
+        c_t = α_{t|s} σ_s²/σ_t², c_x = α_s σ²_{t|s}/σ_t², σ̃² = σ²_{t|s} σ_s²/σ_t².
+        """
+        alpha_s, sigma_s = self.alpha(s), self.sigma(s)
+        alpha_t, sigma_t = self.alpha(t), self.sigma(t)
+        ratio = alpha_t / alpha_s
+        step = (sigma_t**2 - ratio**2 * sigma_s**2).clamp(min=0)
+        return (
+            alpha_s * step / sigma_t**2,
+            ratio * sigma_s**2 / sigma_t**2,
+            (step * sigma_s**2).sqrt() / sigma_t,
+        )

@@ -1,0 +1,218 @@
+"""A Space: named fields in order, and the fields a model may be conditioned on.
+
+A Space maps every verb over its fields; families call these and nothing below them. That is
+what lets one family serve tokens, pixels and mixed columns alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gmkit.codecs import Batch
+from gmkit.errors import ArtifactError, DataError, did_you_mean
+from gmkit.fields.categorical import Categorical
+from gmkit.fields.field import Field, Layout
+from gmkit.fields.process import Process
+
+Params = dict[str, Tensor]
+"""Field name → distribution parameters (B, *shape, param_dim)."""
+
+FIELD_KINDS: dict[str, type[Field]] = {}
+"""Kinds of third parties, filled by the registry when one is loaded."""
+
+
+@dataclass(frozen=True)
+class FieldScores:
+    """Scores of records, per field and in total; higher means less likely."""
+
+    fields: dict[str, Tensor]
+    """Name → (B,); the parts, a model's own (such as ``latent``) included, sum to ``total``."""
+    total: Tensor
+    """(B,)"""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Ordered fields, and optionally the Space of conditions. Names are unique over both."""
+
+    fields: Mapping[str, Field]
+    condition: Space | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for no fields, or a name used twice."""
+        if not self.fields:
+            raise ValueError("a space needs at least one field")
+        object.__setattr__(self, "fields", dict(self.fields))
+        if self.condition is not None:
+            twice = set(self.fields) & set(self.condition.fields)
+            if twice:
+                raise ValueError(f"fields and conditions share the names {sorted(twice)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Field names in order, without conditions."""
+        return tuple(self.fields)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the most structured field: it decides the trunk."""
+        order: tuple[Layout, ...] = ("graph", "grid2d", "grid1d", "sequence", "flat")
+        present = {f.layout for f in self.fields.values()}
+        return next(layout for layout in order if layout in present)
+
+    @property
+    def elements(self) -> int:
+        """Elements of a record, summed over fields: what "per dimension" divides by."""
+        return sum(torch.Size(f.shape).numel() for f in self.fields.values())
+
+    def check(self, batch: Batch) -> None:
+        """Raise DataError unless ``batch`` has every field, conditions too, each well-formed."""
+        for name, kind in self._all().items():
+            if name not in batch:
+                raise DataError(f"no field {name!r}", hint=did_you_mean(name, batch))
+            try:
+                kind.check(batch[name])
+            except DataError as error:
+                raise DataError(error.reason, row=error.row, column=name) from error
+
+    def pick(self, batch: Batch, rows: Tensor | slice, device: torch.device | str) -> Batch:
+        """Some records of compactly stored data, as each field's own type, shortest tail cut."""
+        chosen = {name: batch[name][rows] for name in self._all() if name in batch}
+        return self.trim(
+            {
+                name: value.to(device=device, dtype=self._all()[name].dtype, non_blocking=True)
+                for name, value in chosen.items()
+            }
+        )
+
+    def trim(self, batch: Batch) -> Batch:
+        """Cut closed sequences to the longest of the batch, keeping one ``end``."""
+        trimmed = dict(batch)
+        for name, kind in self._all().items():
+            if isinstance(kind, Categorical) and kind.end is not None and name in batch:
+                longest = int(kind.lengths(batch[name]).max()) + 1 if len(batch[name]) else 1
+                trimmed[name] = batch[name][:, :longest]
+        return trimmed
+
+    def lengths(self, batch: Batch) -> Tensor | None:
+        """(N,) elements before the end, summed over sequences; None when all are alike."""
+        closed = [
+            f.lengths(batch[name])
+            for name, f in self.fields.items()
+            if isinstance(f, Categorical) and f.end is not None
+        ]
+        return torch.stack(closed).sum(0) if closed else None
+
+    # ------------------------------------------------------------ the verbs, over fields
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Name → (B, *shape, embed_dim)."""
+        return {name: f.embed(batch[name]) for name, f in self.fields.items()}
+
+    def observed(self, batch: Batch) -> dict[str, Tensor | None]:
+        """Name → mask (B, *shape), None where all elements carry information."""
+        return {name: f.observed(batch[name]) for name, f in self.fields.items()}
+
+    def hide(self, batch: Batch, share: float, rng: torch.Generator) -> Batch:
+        """``batch`` with a random ``share`` of every field's elements made unknown."""
+
+        def hidden(name: str, f: Field) -> Tensor:
+            chance = torch.rand(batch[name].shape, generator=rng, device=rng.device)
+            return f.hide(batch[name], chance.to(batch[name].device) < share)
+
+        return {**batch, **self._map(hidden)}
+
+    def nll(self, params: Params, batch: Batch) -> dict[str, Tensor]:
+        """Name → − log p in nats per record, (B,)."""
+        return {
+            name: _per_record(f.nll(params[name], batch[name])) for name, f in self.fields.items()
+        }
+
+    def sample(self, params: Params, rng: torch.Generator, temperature: float = 1.0) -> Batch:
+        """A draw of every field."""
+        return self._map(lambda name, f: f.sample(params[name], rng, temperature))
+
+    def relax(
+        self, params: Params, rng: torch.Generator, temperature: float = 1.0
+    ) -> dict[str, Tensor]:
+        """A differentiable draw in embedded space."""
+        return self._map(lambda name, f: f.relax(params[name], rng, temperature))
+
+    def prior(self, n: int, rng: torch.Generator, process: Process) -> Batch:
+        """``n`` fully noised records."""
+        return self._map(lambda name, f: f.prior(n, rng, process))
+
+    def corrupt(self, batch: Batch, t: Tensor, rng: torch.Generator, process: Process) -> Batch:
+        """Records noised to times ``t``, (B,)."""
+        return self._map(lambda name, f: f.corrupt(batch[name], t, rng, process))
+
+    def denoise_loss(
+        self, params: Params, batch: Batch, noisy: Batch, t: Tensor, process: Process
+    ) -> dict[str, Tensor]:
+        """Name → denoising loss per record, (B,)."""
+        return self._map(
+            lambda name, f: _per_record(
+                f.denoise_loss(params[name], batch[name], noisy[name], t, process)
+            )
+        )
+
+    def reverse_step(
+        self,
+        params: Params,
+        noisy: Batch,
+        t: Tensor,
+        s: Tensor,
+        rng: torch.Generator,
+        process: Process,
+    ) -> Batch:
+        """Records one step less noisy."""
+        return self._map(
+            lambda name, f: f.reverse_step(params[name], noisy[name], t, s, rng, process)
+        )
+
+    # ------------------------------------------------------------ storage
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able description, in order."""
+        return {
+            "fields": [[name, f.to_json()] for name, f in self.fields.items()],
+            "condition": self.condition.to_json() if self.condition else None,
+        }
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Space:
+        """The inverse of ``to_json``. Raises ArtifactError on facts that make no space."""
+        try:
+            fields = {str(name): _field(described) for name, described in facts["fields"]}
+            condition = facts.get("condition")
+            return cls(fields, cls.from_json(condition) if condition else None)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"not a description of a space: {error!r}") from error
+
+    def _all(self) -> dict[str, Field]:
+        """Fields and conditions."""
+        return {**self.fields, **(self.condition.fields if self.condition else {})}
+
+    def _map(self, verb: Callable[[str, Field], Tensor]) -> dict[str, Tensor]:
+        return {name: verb(name, f) for name, f in self.fields.items()}
+
+
+def _per_record(value: Tensor) -> Tensor:
+    """Sum over all but the first dimension."""
+    return value.reshape(len(value), -1).sum(1)
+
+
+def _field(facts: Mapping[str, Any]) -> Field:
+    """A field of any registered kind."""
+    kind = str(facts["kind"])
+    if kind not in FIELD_KINDS:
+        from gmkit.plugins import registry
+
+        known = registry()
+        FIELD_KINDS[kind] = known.load(known.get("field", kind))
+    return FIELD_KINDS[kind].from_json(dict(facts))

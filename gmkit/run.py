@@ -1,0 +1,343 @@
+"""A run: train a model, load one, draw from it, evaluate it. The Python side of the commands.
+
+>>> import gmkit
+>>> run = gmkit.train(domain="molecules", model="vae")
+>>> table = run.sample(10)
+>>> run = gmkit.load("runs/molecules-vae")
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from gmkit.artifact import manifest as manifests
+from gmkit.artifact.files import clear_litter, write_json_atomic
+from gmkit.artifact.manifest import Manifest
+from gmkit.artifact.tensors import load_tensors
+from gmkit.codecs import Batch, Codec
+from gmkit.config import RunConfig, Settings, merge, parse_settings, read_toml
+from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sink import Sink
+from gmkit.errors import ConfigError
+from gmkit.families import Family
+from gmkit.metrics.evaluation import Evaluation, evaluate_samples
+from gmkit.metrics.likelihood import model_figures
+from gmkit.plugins import registry
+from gmkit.training.batches import in_order
+from gmkit.training.budget import parse_duration
+from gmkit.training.dataset import Dataset, build_dataset, read_codec
+from gmkit.training.observer import Observer
+from gmkit.training.placement import choose_device
+from gmkit.training.randomness import derive, generator
+from gmkit.training.resolve import Resolved, resolve
+from gmkit.training.session import Session, resume_session, start_session
+
+if TYPE_CHECKING:
+    from gmkit.domain import Domain
+
+CHUNK = 1000
+"""Records drawn together; the chunk's number seeds it."""
+
+
+SHOWN = 100
+"""Samples kept in the run's folder for people to look at."""
+
+
+def train(
+    *,
+    domain: str = "",
+    model: str = "",
+    data: Any = None,
+    column: str = "",
+    out: str | Path | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | Iterable[str] = (),
+    seed: int | None = None,
+    time_budget: float | str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    strict: bool | None = None,
+    resume: bool = False,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a model and return its finished run.
+
+    ``data``: a path, a data set's name, an Arrow table or anything with Arrow's C interface
+    (pandas, polars), a list of the domain's records; None: the domain's embedded default.
+    ``settings``: nested options or ``["family.latent=32"]``. ``time_budget``: seconds or "5m".
+    ``resume``: go on with the unfinished run in ``out``; other options are then not allowed to
+    differ. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
+    """
+    began = time.monotonic()
+    watcher = observer or Observer()
+    if resume:
+        if out is None:
+            raise ConfigError("resume needs the folder of a run", hint="Give out=FOLDER.")
+        session = resume_session(Path(out), data, watcher)
+    else:
+        budget = parse_duration(time_budget) if isinstance(time_budget, str) else time_budget
+        resolved = plan(
+            domain=domain,
+            model=model,
+            data=data,
+            column=column,
+            config=config,
+            settings=settings,
+            seed=seed,
+            time_budget=budget,
+            device=device,
+            precision=precision,
+            strict=strict,
+        )
+        session = start_session(resolved, data, out, watcher, began)
+    try:
+        session.fit()
+        return finish(session)
+    finally:
+        watcher.close()
+
+
+def plan(
+    *,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | Iterable[str] = (),
+    data: Any = None,
+    **options: Any,
+) -> Resolved:
+    """The whole configuration that ``train`` with these arguments would use."""
+    given = settings if isinstance(settings, Mapping) else parse_settings(settings)
+    source = str(data) if isinstance(data, str | Path) else None
+    dedicated: Settings = {
+        "domain": options.get("domain") or None,
+        "model": options.get("model") or None,
+        "seed": options.get("seed"),
+        "data": {
+            "source": source,
+            "column": options.get("column") or None,
+            "strict": options.get("strict"),
+        },
+        "training": {
+            "time_budget": options.get("time_budget"),
+            "device": options.get("device"),
+            "precision": options.get("precision"),
+        },
+    }
+    return resolve(merge(read_toml(Path(config)) if config else {}, given, dedicated))
+
+
+def finish(session: Session) -> Run:
+    """Complete the run's folder: samples, quick figures, card, manifest; then load it as a user
+    would."""
+    run = Run(
+        session.folder,
+        session.resolved.config,
+        session.resolved.domain,
+        session.codec,
+        session.family,
+        session.dataset,
+    )
+    result = run.evaluate(quick=True, save=False, observer=session.observer)
+    session.complete(run.sample(SHOWN), result)
+    return run
+
+
+def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
+    """A finished run. Every file's SHA-256 is checked unless ``verify`` is False.
+
+    Raises ArtifactError naming the damaged file, PluginError when its domain or family is not
+    installed.
+    """
+    folder = Path(path)
+    clear_litter(folder)
+    if verify:
+        manifests.verify(folder)
+    else:
+        manifests.read_manifest(folder)
+    resolved = resolve(read_toml(folder / "config.toml"))
+    codec = read_codec(folder, type(resolved.codec))
+    family = resolved.family(codec.space, resolved.family_config, resolved.trunk_config)
+    expected = {k: (tuple(v.shape), v.dtype) for k, v in family.state_dict().items()}
+    family.load_state_dict(load_tensors(folder / "model.safetensors", expected))
+    family.to(choose_device(device)).eval()
+    return Run(folder, resolved.config, resolved.domain, codec, family)
+
+
+class Run:
+    """A trained model with its codec and domain, in a folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        domain: Domain,
+        codec: Codec,
+        family: Family,
+        dataset: Dataset | None = None,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.domain = domain
+        self.codec = codec
+        self.family = family
+        self.evaluation: Evaluation | None = None
+        """The latest evaluation in this process."""
+        self._dataset = dataset
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.config.domain} {self.config.model})"
+
+    @property
+    def manifest(self) -> Manifest:
+        """Facts of the finished run: versions, seed, data, figures, hashes."""
+        return manifests.read_manifest(self.folder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.family.parameters()).device
+
+    # ------------------------------------------------------------ drawing
+
+    def sample(self, n: int, *, seed: int | None = None, temperature: float = 1.0) -> pa.Table:
+        """``n`` new records. The same seed gives the same bytes; default: the run's seed."""
+        return pa.Table.from_batches(self.sample_batches(n, seed=seed, temperature=temperature))
+
+    def sample_batches(
+        self, n: int, *, seed: int | None = None, temperature: float = 1.0
+    ) -> Iterator[pa.RecordBatch]:
+        """``n`` new records in batches of up to ``CHUNK``, drawn as they are asked for."""
+        if n < 1 or temperature < 0:
+            raise ConfigError(
+                f"cannot draw {n} records at temperature {temperature}",
+                hint="Ask for at least one, at a temperature of 0 or more.",
+            )
+        base = derive(self.config.seed if seed is None else seed, "sample")
+        for number, start in enumerate(range(0, n, CHUNK)):
+            rng = generator(base, number, device=self.device)
+            drawn = self.family.sample(min(CHUNK, n - start), None, rng, temperature)
+            yield self.codec.decode({name: value.cpu() for name, value in drawn.items()})
+
+    def shown(self, n: int) -> pa.RecordBatch:
+        """The first of the samples kept in the run's folder."""
+        table = pq.read_table(self.folder / "samples.parquet", page_checksum_verification=True)
+        return table.slice(0, n).combine_chunks().to_batches()[0]
+
+    def write_samples(
+        self,
+        path: str | Path,
+        n: int,
+        *,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        observer: Observer | None = None,
+    ) -> int:
+        """Draw ``n`` records into a file, whose ending decides the format; returns how many were
+        written, which is fewer where the format cannot hold a record (a string that is no
+        molecule has no place in an .sdf). Memory is flat in ``n``. Raises DataError."""
+        batches = self.sample_batches(n, seed=seed, temperature=temperature)
+        first = next(batches)
+        drawn = 0
+        formats = {**CORE_FORMATS, **self.domain.formats()}
+        with Sink(Path(path), first.schema, formats) as sink:
+            for batch in itertools.chain([first], batches):
+                sink.write(batch)
+                drawn += len(batch)
+                if observer is not None:
+                    observer.advance(drawn, n)
+        return drawn - sink.skipped
+
+    def reconstruct(self, records: Any, *, seed: int = 0) -> pa.Table:
+        """Records through the latent and back, without noise."""
+        rng = generator(seed, "reconstruct", device=self.device)
+        parts = [
+            self.codec.decode({k: v.cpu() for k, v in self.family.reconstruct(b, rng).items()})
+            for b in self._batches(records)
+        ]
+        return pa.Table.from_batches(parts)
+
+    def encode(self, records: Any) -> torch.Tensor:
+        """Latents (N, D)."""
+        return torch.cat([self.family.encode(b).cpu() for b in self._batches(records)])
+
+    def log_prob(self, records: Any, *, samples: int = 1, seed: int = 0) -> torch.Tensor:
+        """A lower bound of log p in nats for each record, (N,); tighter with more samples."""
+        rng = generator(seed, "log_prob", device=self.device)
+        parts = [-self.family.log_prob(b, rng, samples).total.cpu() for b in self._batches(records)]
+        return torch.cat(parts)
+
+    # ------------------------------------------------------------ judging
+
+    def evaluate(
+        self,
+        n: int = 1000,
+        *,
+        seed: int | None = None,
+        quick: bool = False,
+        save: bool = True,
+        data: Any = None,
+        observer: Observer | None = None,
+    ) -> Evaluation:
+        """The domain's metrics on ``n`` samples, each beside its floor; and, unless ``quick``,
+        the model's own bound and reconstruction on held-out records.
+
+        ``save``: write ``evaluation.json`` into the run. ``data``: where the training data lies
+        now, if it moved. Raises DataError when it is not the data of the run.
+        """
+        watcher = observer or Observer()
+        dataset = self.dataset(data, watcher)
+        watcher.stage(f"Drawing {n:,} samples")
+        synthetic = self.sample(n, seed=seed)
+        real, holdout = dataset.table("train"), dataset.table("test")
+        watcher.stage("Measuring")
+        tables = {
+            "real": real,
+            "synthetic": synthetic,
+            "holdout": holdout,
+            "floor": _some(real, n, derive(self.config.seed, "floor")),
+        }
+        result = evaluate_samples(registry(), self.config.domain, tables, watcher, quick=quick)
+        if not quick:
+            batches = in_order(dataset.part("test"), self.family.space, 256, self.device)
+            result.figures.update(model_figures(self.family, batches, self.config.seed))
+        self.evaluation = result
+        if save:
+            write_json_atomic(self.folder / "evaluation.json", result.to_json())
+            manifests.update(self.folder, metrics=result.values())
+        return result
+
+    def dataset(self, data: Any = None, observer: Observer | None = None) -> Dataset:
+        """The records this run was trained on, with the same split."""
+        if self._dataset is None:
+            from gmkit.training.session import reopen
+
+            self._dataset = reopen(
+                self.folder, self.config, self.domain, data, observer or Observer()
+            )
+        return self._dataset
+
+    def _batches(self, records: Any) -> list[Batch]:
+        """Records of any kind that ``train`` takes → batches on the model's device."""
+        from gmkit.data.source import open_source
+
+        source = open_source(
+            records, domain=self.domain, registry=registry(), column=self.config.data.column
+        )
+        encoded = [self.codec.encode(batch) for batch in source.batches()]
+        return [
+            part for batch in encoded for part in in_order(batch, self.family.space, 256, self.device)
+        ]
+
+
+def _some(table: pa.Table, n: int, seed: int) -> pa.Table:
+    """``n`` random rows (all, if there are fewer), in random order."""
+    rng = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(table.num_rows, generator=rng)[:n]
+    return table.take(pa.array(rows.numpy()))

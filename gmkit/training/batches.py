@@ -1,0 +1,67 @@
+"""Batches by step number from tensors that lie in memory, without a DataLoader.
+
+Which records step k sees depends only on (seed, k). Records of varying length are grouped with
+others of about the same length, so that little is computed on padding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gmkit.codecs import Batch
+from gmkit.fields import Space
+from gmkit.training.randomness import generator
+
+GROUP = 32
+"""Batches sorted by length together: larger wastes less padding, smaller mixes better."""
+
+
+class Batches:
+    """Shuffled batches of fixed size, epoch after epoch; the last partial batch of an epoch is
+    left out, unless it is the only one."""
+
+    def __init__(
+        self,
+        data: Batch,
+        space: Space,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """``data``: compact tensors by field name, each (N, …)."""
+        self.data = data
+        self.space = space
+        self.seed = seed
+        self.device = device
+        self.rows = len(next(iter(data.values())))
+        self.batch_size = min(batch_size, self.rows)
+        self.per_epoch = self.rows // self.batch_size
+        self._lengths = space.lengths(data)
+        self._epoch = -1
+        self._order = torch.empty(0)
+
+    def at(self, step: int) -> Batch:
+        """The batch of this step."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = self._shuffled(epoch), epoch
+        return self.space.pick(self.data, self._order[place], self.device)
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        """Row numbers (per_epoch, batch_size)."""
+        rng = generator(self.seed, "epoch", epoch)
+        order = torch.randperm(self.rows, generator=rng)[: self.per_epoch * self.batch_size]
+        if self._lengths is None:
+            return order.reshape(self.per_epoch, self.batch_size)
+        groups = order.split(GROUP * self.batch_size)
+        by_length = [group[self._lengths[group].argsort(stable=True)] for group in groups]
+        batches = torch.cat(by_length).reshape(self.per_epoch, self.batch_size)
+        return batches[torch.randperm(self.per_epoch, generator=rng)]
+
+
+def in_order(data: Batch, space: Space, size: int, device: torch.device | str) -> list[Batch]:
+    """All records once, in order, in batches of up to ``size``."""
+    rows = len(next(iter(data.values())))
+    starts = range(0, rows, size)
+    return [space.pick(data, slice(start, start + size), device) for start in starts]

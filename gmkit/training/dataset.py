@@ -1,0 +1,226 @@
+"""From a source to tensors: prepare, fit the codec, encode, split; cached by data fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from gmkit.artifact.files import read_json, write_json_atomic
+from gmkit.artifact.tensors import load_tensors, save_tensors
+from gmkit.codecs import Batch, Codec, CodecState, Prepared
+from gmkit.config import DataConfig
+from gmkit.data.cache import new_prepared, prepared_cache
+from gmkit.data.rejects import RejectFile
+from gmkit.data.source import Source
+from gmkit.data.splits import split
+from gmkit.domain import Domain
+from gmkit.engines.local import default_workers, map_batches
+from gmkit.errors import DataError
+from gmkit.training.observer import Observer
+
+PARTS = ("train", "valid", "test")
+BATCH_ROWS = 2048
+CACHE_FORMAT = 1
+"""Raised when what lies in a cache entry changes its meaning."""
+
+
+@dataclass
+class Dataset:
+    """Usable records, their tensors and the part each belongs to."""
+
+    name: str
+    fingerprint: str
+    records: pa.Table
+    encoded: Batch
+    """Compact tensors by field name, (N, …)."""
+    parts: np.ndarray
+    """(N,) index into ``PARTS``."""
+    rejects: Path | None
+    """The file of unusable records; None when there were none."""
+    rejected: int
+
+    def part(self, name: str) -> Batch:
+        """Tensors of one part."""
+        rows = torch.from_numpy(np.flatnonzero(self.parts == PARTS.index(name)))
+        return {field: value[rows] for field, value in self.encoded.items()}
+
+    def table(self, name: str) -> pa.Table:
+        """Records of one part."""
+        return self.records.filter(pa.array(self.parts == PARTS.index(name)))
+
+
+def build_dataset(
+    source: Source,
+    domain: Domain,
+    codec: Codec,
+    config: DataConfig,
+    seed: int,
+    observer: Observer,
+) -> tuple[Dataset, Codec]:
+    """Records and tensors of ``source``, and the codec fitted on them (from the cache if it was
+    fitted before). Raises DataError when nothing usable is left, or, when strict, at the first
+    unusable record."""
+    observer.stage(f"Reading {source.name}")
+    fingerprint = source.fingerprint()
+    key = _key(fingerprint, domain, codec, config)
+    entry = prepared_cache(key)
+    if not entry.is_dir():
+        _make_entry(key, source, codec, config, observer)
+    records = pq.read_table(entry / "records.parquet", page_checksum_verification=True)
+    facts = read_json(entry / "facts.json")
+    if config.strict and facts["rejected"]:
+        raise DataError(
+            f"{facts['rejected']:,} of {facts['rows']:,} records cannot be used; "
+            f"the first: {facts['first']}",
+            file=source.name,
+            hint="Without --strict they are set aside in rejects.csv and training goes on.",
+        )
+    fitted = read_codec(entry, type(codec))
+    encoded = load_tensors(entry / "encoded.safetensors")
+    shares = {"train": 1 - config.valid - config.test, "valid": config.valid, "test": config.test}
+    keys = (domain.keys(batch) for batch in records.to_batches())
+    dataset = Dataset(
+        name=source.name,
+        fingerprint=fingerprint,
+        records=records,
+        encoded=encoded,
+        parts=split(keys, shares, seed),
+        rejects=entry / "rejects.csv" if facts["rejected"] else None,
+        rejected=int(facts["rejected"]),
+    )
+    return dataset, fitted
+
+
+def write_codec(folder: Path, codec: Codec) -> None:
+    """``codec.json``, and ``codec.safetensors`` when it knows tensors."""
+    state = codec.state()
+    write_json_atomic(folder / "codec.json", state.facts)
+    if state.tensors:
+        save_tensors(folder / "codec.safetensors", state.tensors)
+
+
+def read_codec(folder: Path, kind: type[Codec]) -> Codec:
+    """The codec that ``write_codec`` stored. Raises ArtifactError."""
+    tensors = folder / "codec.safetensors"
+    return kind.from_state(
+        CodecState(
+            facts=read_json(folder / "codec.json"),
+            tensors=load_tensors(tensors) if tensors.exists() else {},
+        )
+    )
+
+
+def _key(fingerprint: str, domain: Domain, codec: Codec, config: DataConfig) -> str:
+    """Everything that the cached entry depends on."""
+    from importlib import metadata
+
+    package = type(codec).__module__.partition(".")[0]
+    try:
+        version = metadata.version(package.replace("_", "-"))
+    except metadata.PackageNotFoundError:
+        version = ""
+    facts = {
+        "format": CACHE_FORMAT,
+        "data": fingerprint,
+        "domain": domain.info.name,
+        "version": version,
+        "codec": codec.config.model_dump(mode="json"),
+        "column": config.column,
+        "limit": config.limit,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _make_entry(
+    key: str, source: Source, codec: Codec, config: DataConfig, observer: Observer
+) -> None:
+    """Prepare on all cores, fit, encode, and keep the result in the cache."""
+    observer.stage(f"Preparing {source.name}")
+    with new_prepared(key) as folder:
+        facts: dict[str, Any] = {"rows": 0, "rejected": 0, "first": ""}
+        batches = list(_prepared(source, codec, config, folder, facts, observer))
+        if not batches:
+            raise DataError(
+                f"none of {facts['rows']:,} records can be used; the first: {facts['first']}",
+                file=source.name,
+                hint="Check that the column is the right one (--column).",
+            )
+        observer.stage("Fitting the codec")
+        codec.fit(batches)
+        table = pa.Table.from_batches(batches)
+        pq.write_table(
+            table, folder / "records.parquet", compression="zstd", write_page_checksum=True
+        )
+        encoded = [codec.encode(batch) for batch in batches]
+        save_tensors(folder / "encoded.safetensors", _joined(encoded))
+        write_codec(folder, codec)
+        write_json_atomic(folder / "facts.json", facts)
+
+
+def _prepared(
+    source: Source,
+    codec: Codec,
+    config: DataConfig,
+    folder: Path,
+    facts: dict[str, Any],
+    observer: Observer,
+) -> Iterator[pa.RecordBatch]:
+    """Prepared batches; counts rows and rejects into ``facts`` and the reject file."""
+    total = min(filter(None, (source.count(), config.limit)), default=None)
+    raw = _limited(source.batches(BATCH_ROWS), config.limit)
+    results = map_batches(
+        partial(_prepare, codec), raw, workers=default_workers(), rows_hint=total
+    )
+    with RejectFile(folder / "rejects.csv") as rejects:
+        for result in results:
+            rejects.add(result.rejects)
+            if result.rejects and not facts["first"]:
+                first = result.rejects[0]
+                facts["first"] = f"row {first.row}, column {first.column!r}: {first.reason}"
+            facts["rows"] += len(result.records) + len(result.rejects)
+            facts["rejected"] += len(result.rejects)
+            observer.advance(facts["rows"], total)
+            if len(result.records):
+                yield result.records
+
+
+def _prepare(codec: Codec, numbered: tuple[int, pa.RecordBatch]) -> Prepared:
+    """In a worker process."""
+    first_row, records = numbered
+    return codec.prepare(records, first_row)
+
+
+def _limited(
+    batches: Iterator[pa.RecordBatch], limit: int | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Batches with the number of their first row, up to ``limit`` rows."""
+    row = 0
+    for batch in batches:
+        if limit is not None and row + len(batch) >= limit:
+            yield row, batch.slice(0, limit - row)
+            return
+        yield row, batch
+        row += len(batch)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """One Batch of all."""
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def copy_rejects(dataset: Dataset, folder: Path) -> Path | None:
+    """Put the reject file into the run's folder."""
+    if dataset.rejects is None:
+        return None
+    return Path(shutil.copyfile(dataset.rejects, folder / "rejects.csv"))

@@ -1,0 +1,53 @@
+"""Exponential moving average of weights: what is evaluated and saved.
+
+Averaging the last steps of training takes out the noise of single steps (Polyak & Juditsky 1992).
+The decay rises as (1 + k)/(10 + k) so that early steps are soon forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class EMA:
+    """Averages of a module's parameters."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.names = [name for name, _ in module.named_parameters()]
+        self.parameters = [p for _, p in module.named_parameters()]
+        self.averages = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step ``step`` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the module holds the averages."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def state(self) -> dict[str, Tensor]:
+        """Averages by parameter name."""
+        return dict(zip(self.names, self.averages, strict=True))
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Restore ``state``."""
+        for name, average in zip(self.names, self.averages, strict=True):
+            average.copy_(state[name])
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            parameter.data, average.data = average.data, parameter.data

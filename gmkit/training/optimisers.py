@@ -1,0 +1,109 @@
+"""Optimisers of a player's parameters, their learning-rate schedule, their state as tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gmkit.config import TrainingConfig
+
+MUON_SCALE = 10.0
+"""Muon's updates have unit spectral norm, so its rate is this multiple of AdamW's."""
+
+
+class Optimiser:
+    """AdamW (fused), or Muon on the matrices of hidden layers with AdamW on the rest.
+
+    Loshchilov & Hutter 2019 (AdamW); Jordan et al. 2024 (Muon: the momentum is orthogonalised by
+    Newton-Schulz iterations, so that every direction of a weight matrix learns alike).
+    """
+
+    def __init__(
+        self, named: Mapping[str, nn.Parameter], config: TrainingConfig
+    ) -> None:
+        """``named``: parameters of one player."""
+        self.parameters = list(named.values())
+        self.base = config.learning_rate
+        parts: list[torch.optim.Optimizer] = []
+        matrices = [
+            p for name, p in named.items() if config.optimiser == "muon" and _hidden(name, p)
+        ]
+        chosen = {id(p) for p in matrices}
+        rest = [p for p in self.parameters if id(p) not in chosen]
+        if matrices:
+            parts.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=self.base * MUON_SCALE,
+                    weight_decay=config.weight_decay,
+                    adjust_lr_fn="original",
+                )
+            )
+        decayed = [p for p in rest if p.dim() >= 2]
+        plain = [p for p in rest if p.dim() < 2]  # biases and norm gains are not pulled to zero
+        groups = [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        parts.append(
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                lr=self.base,
+                betas=config.betas,
+                fused=True,
+            )
+        )
+        self.parts = parts
+        self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
+
+    def set_rate(self, factor: float) -> None:
+        """Learning rates as a share of their configured values."""
+        for part, rates in zip(self.parts, self._rates, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+
+    def step(self) -> None:
+        """Apply and clear the gradients."""
+        for part in self.parts:
+            part.step()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """All of the optimisers' memory, as named tensors."""
+        return {
+            f"{number}.{index}.{key}": value
+            for number, part in enumerate(self.parts)
+            for index, slots in part.state_dict()["state"].items()
+            for key, value in slots.items()
+        }
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore ``state``."""
+        for number, part in enumerate(self.parts):
+            slots: dict[int, dict[str, Tensor]] = {}
+            for name, value in state.items():
+                owner, index, key = name.split(".", 2)
+                if int(owner) == number:
+                    slots.setdefault(int(index), {})[key] = value
+            part.load_state_dict({**part.state_dict(), "state": slots})
+
+
+def rate_factor(step: int, progress: float, config: TrainingConfig) -> float:
+    """Linear warm-up, then a cosine to ``min_learning_rate`` (Loshchilov & Hutter 2017)."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup))
+    low = config.min_learning_rate
+    return warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def _hidden(name: str, parameter: nn.Parameter) -> bool:
+    """Whether Muon suits it: a matrix between hidden layers, not an embedding or an output."""
+
+    return parameter.dim() == 2 and ".body." in name

@@ -1,0 +1,76 @@
+"""From what the user said to the whole configuration of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from gmkit.api import FamilyInfo
+from gmkit.codecs import Codec
+from gmkit.config import SEE, RunConfig, Settings, explain, merge, validated
+from gmkit.domain import Domain
+from gmkit.errors import ConfigError
+from gmkit.families import Family
+from gmkit.families.family import FamilyConfig
+from gmkit.plugins import registry
+from gmkit.trunks import TrunkConfig
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A checked configuration and the parts it names."""
+
+    config: RunConfig
+    domain: Domain
+    codec: Codec
+    family: type[Family]
+    family_info: FamilyInfo
+    family_config: FamilyConfig
+    trunk_config: TrunkConfig
+
+
+def resolve(settings: Settings) -> Resolved:
+    """Check ``settings`` (nested, the user's own) and fill in what was left open.
+
+    Raises ConfigError naming each wrong option, PluginError for an unknown domain or model.
+    """
+    known = registry()
+    if not settings.get("domain"):
+        raise ConfigError(
+            "no domain was given", hint=f"Add --domain: one of {', '.join(known.domains())}."
+        )
+    domain = known.domain(str(settings["domain"]))
+    model = str(settings.get("model") or "vae")
+    info = known.get("family", model)
+    family = known.load(info)
+    budget = _table(settings, "training").get("time_budget")
+    suited = domain.defaults(model, float(budget) if isinstance(budget, int | float) else None)
+    values = merge(suited, settings, {"model": model})
+    if budget is not None and "steps" not in _table(settings, "training"):
+        values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
+    config: RunConfig = validated(RunConfig, values)
+    try:
+        codec = domain.codec(config.codec)
+    except ValidationError as error:
+        kind = type(domain.codec({})).Config
+        raise ConfigError(explain(kind, error, "codec"), hint=SEE) from error
+    family_config = validated(family.Config, config.family, "family")
+    trunk_config = validated(TrunkConfig, config.trunk, "trunk")
+    whole = config.model_copy(
+        update={
+            "codec": codec.config.model_dump(mode="json", exclude_none=True),
+            "family": family_config.model_dump(mode="json", exclude_none=True),
+            "trunk": trunk_config.model_dump(mode="json", exclude_none=True),
+        }
+    )
+    assert isinstance(info, FamilyInfo)
+    return Resolved(whole, domain, codec, family, info, family_config, trunk_config)
+
+
+def _table(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A sub-table of options, empty when absent or (an error that is told later) no table."""
+    table = settings.get(name)
+    return table if isinstance(table, Mapping) else {}

@@ -1,0 +1,268 @@
+"""One training session on a run's folder: start it, take it up again, complete it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from gmkit.artifact import manifest as manifests
+from gmkit.artifact.card import model_card
+from gmkit.artifact.files import (
+    clear_litter,
+    write_bytes_atomic,
+    write_json_atomic,
+    write_text_atomic,
+)
+from gmkit.artifact.manifest import file_facts
+from gmkit.artifact.tensors import save_tensors
+from gmkit.codecs import Codec
+from gmkit.config import RunConfig, read_toml, write_toml
+from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sink import Sink
+from gmkit.data.source import open_source
+from gmkit.domain import Domain
+from gmkit.errors import ArtifactError, ConfigError, DataError
+from gmkit.families import Family
+from gmkit.metrics.evaluation import Evaluation
+from gmkit.plugins import registry
+from gmkit.training.checkpoint import latest_checkpoint, load_checkpoint
+from gmkit.training.dataset import Dataset, build_dataset, copy_rejects, read_codec, write_codec
+from gmkit.training.loop import State, Trainer
+from gmkit.training.observer import Observer
+from gmkit.training.placement import (
+    choose_device,
+    choose_precision,
+    choose_threads,
+    has_matrix_bf16,
+    threads,
+)
+from gmkit.training.randomness import derive
+from gmkit.training.resolve import Resolved, resolve
+
+START_FILES = ("config.toml", "codec.json", "codec.safetensors")
+"""Written before training; every checkpoint keeps their hashes."""
+
+
+@dataclass
+class Session:
+    """A run being trained."""
+
+    folder: Path
+    resolved: Resolved
+    dataset: Dataset
+    codec: Codec
+    family: Family
+    observer: Observer
+    began: float
+    """``time.monotonic`` when the command began: the time budget counts from here."""
+    resume: bool = False
+    state: State | None = None
+
+    def fit(self) -> State:
+        """Train to the end, from the last checkpoint if there is one."""
+        config = self.resolved.config.training
+        device = choose_device(config.device)
+        self.family.to(device)
+        width = self.resolved.trunk_config.channels
+        precision = choose_precision(config.precision, device, width)
+        if config.precision == "bf16" and not has_matrix_bf16(device):
+            self.observer.note("bf16 is slow on this processor: it has no bf16 matrix units.")
+        if config.compile:
+            for child in self.family.children():
+                child.compile(dynamic=True)
+        work = sum(p.numel() for p in self.family.parameters()) * config.batch_size
+        trainer = Trainer(
+            family=self.family,
+            train=self.dataset.part("train"),
+            valid=self.dataset.part("valid"),
+            config=config,
+            seed=self.resolved.config.seed,
+            folder=self.folder,
+            precision=precision,
+            observer=self.observer,
+            spent=time.monotonic() - self.began,
+            carry={"files": start_hashes(self.folder), "data": data_facts(self.dataset)},
+        )
+        self.observer.stage("Training")
+        with threads(choose_threads(config, work)):
+            self.state = trainer.run(resume=self.resume)
+        return self.state
+
+    def complete(self, samples: pa.Table, evaluation: Evaluation) -> None:
+        """Write what a finished run holds beside its checkpoints; the manifest last."""
+        domain, config = self.resolved.domain, self.resolved.config
+        assert self.state is not None
+        save_tensors(
+            self.folder / "model.safetensors",
+            {name: value.cpu().contiguous() for name, value in self.family.state_dict().items()},
+        )
+        with Sink(self.folder / "samples.parquet", samples.schema, CORE_FORMATS) as sink:
+            for batch in samples.to_batches():
+                sink.write(batch)
+        drawing = domain.draw(samples.slice(0, 24).to_batches()[0])
+        if drawing is not None:
+            write_bytes_atomic(self.folder / "samples.svg", drawing)
+        write_json_atomic(self.folder / "evaluation.json", evaluation.to_json())
+        facts = {
+            "domain": config.domain,
+            "family": config.model,
+            "seed": config.seed,
+            "data": data_facts(self.dataset),
+            "metrics": evaluation.values(),
+            "packages": manifests.package_versions({f"gmkit-{config.domain}", "torch"}),
+            "steps": self.state.step,
+            "seconds": round(self.state.elapsed, 1),
+            "command": f"gmkit train --config {self.folder / 'config.toml'}",
+        }
+        card = {**facts, "floors": evaluation.floors(), "run": str(self.folder)}
+        write_text_atomic(self.folder / "README.md", model_card(card))
+        manifests.seal(self.folder, facts)
+
+
+def start_session(
+    resolved: Resolved, data: Any, out: str | Path | None, observer: Observer, began: float
+) -> Session:
+    """A new run: its folder, data, codec and untrained family."""
+    config = resolved.config
+    source = open_source(
+        data if data is not None else config.data.source or None,
+        domain=resolved.domain,
+        registry=registry(),
+        column=config.data.column,
+    )
+    folder = new_folder(Path(out) if out else None, f"{config.domain}-{config.model}")
+    try:
+        dataset, codec = build_dataset(
+            source, resolved.domain, resolved.codec, config.data, config.seed, observer
+        )
+        write_text_atomic(folder / "config.toml", write_toml(config))
+        write_codec(folder, codec)
+        copied = copy_rejects(dataset, folder)
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    if copied is not None:
+        observer.note(f"{dataset.rejected:,} unusable records set aside in {copied}")
+    family = new_family(resolved, codec)
+    return Session(folder, resolved, dataset, codec, family, observer, began)
+
+
+def resume_session(folder: Path, data: Any, observer: Observer) -> Session:
+    """An unfinished run, to be taken up at its last checkpoint.
+
+    Raises ConfigError for a finished run, ArtifactError for a damaged one or none at all,
+    DataError when the data is no longer the same.
+    """
+    clear_litter(folder)
+    if (folder / manifests.NAME).exists():
+        raise ConfigError(
+            f"{folder} is a finished run",
+            hint=f"Look at it with: gmkit evaluate {folder}; or train another with --out.",
+        )
+    newest = latest_checkpoint(folder) if folder.is_dir() else None
+    if newest is None:
+        raise ArtifactError(
+            f"{folder} holds no checkpoint to go on from", hint="Train it without --resume."
+        )
+    carried = load_checkpoint(newest).facts["carry"]
+    for name, sha256 in carried["files"].items():
+        if not (folder / name).is_file() or file_facts(folder / name).sha256 != sha256:
+            raise ArtifactError(
+                f"{folder / name} is damaged or was changed since training began",
+                hint="Restore it from a copy, or train again.",
+            )
+    resolved = resolve(read_toml(folder / "config.toml"))
+    dataset = reopen(folder, resolved.config, resolved.domain, data, observer, carried["data"])
+    codec = read_codec(folder, type(resolved.codec))
+    family = new_family(resolved, codec)
+    return Session(
+        folder, resolved, dataset, codec, family, observer, time.monotonic(), resume=True
+    )
+
+
+def reopen(
+    folder: Path,
+    config: RunConfig,
+    domain: Domain,
+    data: Any,
+    observer: Observer,
+    facts: dict[str, Any] | None = None,
+) -> Dataset:
+    """The data of a run, with the split it was trained on. Raises DataError if it changed."""
+    if facts is None:
+        facts = manifests.read_manifest(folder).data.model_dump()
+    source = open_source(
+        data if data is not None else config.data.source or None,
+        domain=domain,
+        registry=registry(),
+        column=config.data.column,
+    )
+    if source.fingerprint() != facts["fingerprint"]:
+        raise DataError(
+            f"not the data that {folder} was trained on ({facts['name']})",
+            file=source.name,
+            hint="Give the original with --data, or train a new run on this one.",
+        )
+    codec = domain.codec(config.codec)
+    return build_dataset(source, domain, codec, config.data, config.seed, observer)[0]
+
+
+def new_family(resolved: Resolved, codec: Codec) -> Family:
+    """An untrained family, its weights drawn from the run's seed; the caller's random state is
+    left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(resolved.config.seed, "weights"))
+        return resolved.family(codec.space, resolved.family_config, resolved.trunk_config)
+
+
+def new_folder(wanted: Path | None, name: str) -> Path:
+    """Make the run's folder: the one asked for, else the next free ``runs/NAME-2``.
+
+    Raises ConfigError when it is there and not empty, DataError when it cannot be made.
+    """
+    if wanted is not None and wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+        raise ConfigError(
+            f"{wanted} is already there",
+            hint=f"Choose another --out, or go on with it: gmkit train --resume {wanted}",
+        )
+    try:
+        if wanted is not None:
+            wanted.mkdir(parents=True, exist_ok=True)
+            return wanted
+        number = 1
+        while True:
+            folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise DataError(
+            f"cannot make the folder {wanted or 'runs'}: {error.strerror}",
+            hint="Choose a folder you may write to with --out.",
+        ) from error
+
+
+def start_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that training rests on."""
+    return {
+        name: file_facts(folder / name).sha256
+        for name in START_FILES
+        if (folder / name).exists()
+    }
+
+
+def data_facts(dataset: Dataset) -> dict[str, Any]:
+    """What the manifest says of the data."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "rows": dataset.records.num_rows,
+    }

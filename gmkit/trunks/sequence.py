@@ -1,0 +1,215 @@
+"""The sequence trunk: a Transformer over positions, causal where it writes.
+
+Fields of layout ``sequence`` share their positions and must be of one length; any other field
+(a flat companion) enters as a vector added at every position, and leaves from the latent alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gmkit.codecs import Batch
+from gmkit.fields import Categorical, Field, Space
+from gmkit.fields.space import Params
+from gmkit.trunks.inputs import (
+    ConditionInput,
+    ElementInput,
+    VectorInput,
+    VectorOutput,
+    add,
+    put_known,
+)
+from gmkit.trunks.transformer import Transformer
+from gmkit.trunks.trunk import Decoder, Encoder, Trunk, TrunkConfig
+
+COMPACT_BELOW = 0.8
+"""While generating, finished records are dropped from the batch once fewer than this share of it
+goes on: copying the caches costs about one step, so it pays every few steps."""
+
+
+def split_by_layout(space: Space) -> tuple[dict[str, Field], dict[str, Field]]:
+    """(sequence fields, the others). Raises ValueError for sequences of different lengths."""
+    sequences = {name: f for name, f in space.fields.items() if f.layout == "sequence"}
+    others = {name: f for name, f in space.fields.items() if f.layout != "sequence"}
+    if len({f.shape for f in sequences.values()}) > 1:
+        raise ValueError("sequence fields of one space need the same length")
+    return sequences, others
+
+
+class PositionInput(nn.Module):
+    """Sequence fields → (B, L, width), the sum over fields at each position."""
+
+    def __init__(self, fields: dict[str, Field], width: int) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleDict({name: ElementInput(f, width) for name, f in fields.items()})
+
+    def forward(self, batch: Batch) -> Tensor:
+        """``batch``: name → (B, L)."""
+        parts = [embed(batch[name]) for name, embed in self.inputs.items()]
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+
+class SequenceEncoder(Encoder):
+    """Positions look both ways; their mean over what is observed is the record's vector."""
+
+    def __init__(self, space: Space, config: TrunkConfig, out_dim: int) -> None:
+        super().__init__()
+        width = config.channels
+        self.sequences, others = split_by_layout(space)
+        self.input = PositionInput(self.sequences, width)
+        self.others = VectorInput(others, width) if others else None
+        self.condition = ConditionInput(space, width)
+        self.body = Transformer(width, config.encoder_blocks, config.head_width)
+        self.output = nn.Linear(width, out_dim)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, out_dim)."""
+        context = self.condition(batch)
+        if self.others is not None:
+            context = add(self.others(batch), context)
+        x = add(self.input(batch), None if context is None else context[:, None])
+        mask = self._mask(batch)
+        hidden = self.body(x, mask=mask)
+        if mask is None:
+            return self.output(hidden.mean(1))
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return self.output((hidden * weight).sum(1) / weight.sum(1))
+
+    def _mask(self, batch: Batch) -> Tensor | None:
+        """(B, L): positions at which any sequence field is observed."""
+        masks = [f.observed(batch[name]) for name, f in self.sequences.items()]
+        present = [mask for mask in masks if mask is not None]
+        if len(present) < len(masks):
+            return None  # one field is observed everywhere
+        return torch.stack(present).any(0) if len(present) > 1 else present[0]
+
+
+class SequenceDecoder(Decoder):
+    """Causal: position i is written from the latent and the elements before i."""
+
+    def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
+        super().__init__()
+        width = config.channels
+        self.space = space
+        self.sequences, self.flat = split_by_layout(space)
+        self.length = next(iter(self.sequences.values())).shape[0]
+        self.input = PositionInput(self.sequences, width)
+        self.start = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.latent = nn.Linear(in_dim, width)
+        self.condition = ConditionInput(space, width)
+        self.body = Transformer(width, config.blocks, config.head_width)
+        self.outputs = nn.ModuleDict(
+            {name: nn.Linear(width, f.param_dim) for name, f in self.sequences.items()}
+        )
+        self.flat_output = VectorOutput(self.flat, width) if self.flat else None
+
+    def forward(self, latent: Tensor, batch: Batch) -> Params:
+        """Parameters (B, L, param_dim) for the L positions of ``batch`` (which may be trimmed)."""
+        context = self._context(latent, batch)
+        embedded = self.input(batch)
+        first = self.start.expand(len(latent), 1, -1)
+        x = torch.cat((first, embedded[:, :-1]), dim=1) + context[:, None]
+        hidden = self.body(x, causal=True)
+        params = {name: head(hidden) for name, head in self.outputs.items()}
+        return {**params, **self._flat_params(context)}
+
+    @torch.no_grad()
+    def generate(
+        self,
+        latent: Tensor,
+        condition: Batch,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+        given: Batch | None = None,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> Batch:
+        """Element by element with cached keys and values; a record stops at its end."""
+        context = self._context(latent, condition)
+        flat = (
+            Space(self.flat).sample(self._flat_params(context), rng, temperature)
+            if self.flat
+            else {}
+        )
+        drawn = {
+            name: self._blank(f, len(latent), latent.device) for name, f in self.sequences.items()
+        }
+        rows = torch.arange(len(latent), device=latent.device)
+        caches = self.body.caches(len(latent), self.length, context)
+        x = (self.start + context)[:, None]
+        for step in range(self.length):
+            hidden = self.body.step(x, caches, step)
+            current = {
+                name: f.sample(self.outputs[name](hidden), rng, temperature)
+                for name, f in self.sequences.items()
+            }
+            current = put_known(current, *_at(step, rows, given, known))
+            for name, value in current.items():
+                drawn[name][rows, step] = value[:, 0]
+            alive = self._alive(current)
+            if alive is not None:
+                remaining = int(alive.sum())
+                if remaining == 0:
+                    break
+                if remaining < COMPACT_BELOW * len(alive):
+                    rows, context = rows[alive], context[alive]
+                    caches = [cache.keep(alive) for cache in caches]
+                    current = {name: value[alive] for name, value in current.items()}
+            x = self.input(current) + context[:, None]
+        closed = {
+            name: f.close(drawn[name]) if isinstance(f, Categorical) else drawn[name]
+            for name, f in self.sequences.items()
+        }
+        return {
+            name: {**closed, **put_known(flat, given, known)}[name] for name in self.space.names
+        }
+
+    def _context(self, latent: Tensor, batch: Batch) -> Tensor:
+        """(B, width) added at every position."""
+        return add(self.latent(latent), self.condition(batch))
+
+    def _flat_params(self, context: Tensor) -> Params:
+        return self.flat_output(context) if self.flat_output is not None else {}
+
+    def _alive(self, current: Batch) -> Tensor | None:
+        """(B,) records of which some sequence goes on; None when none can ever end."""
+        going = [
+            value[:, 0] != f.end
+            for name, value in current.items()
+            if isinstance(f := self.sequences[name], Categorical) and f.end is not None
+        ]
+        if len(going) < len(current):
+            return None
+        return torch.stack(going).any(0)
+
+    def _blank(self, field: Field, rows: int, device: torch.device) -> Tensor:
+        """A value to write into: all ``end``, or zeros."""
+        end = field.end if isinstance(field, Categorical) and field.end is not None else 0
+        return torch.full((rows, self.length), end, dtype=field.dtype, device=device)
+
+
+class SequenceTrunk(Trunk):
+    """Roles of the Transformer."""
+
+    def encoder(self, out_dim: int) -> SequenceEncoder:
+        """Looks both ways, pooled."""
+        return SequenceEncoder(self.space, self.config, out_dim)
+
+    def decoder(self, in_dim: int) -> SequenceDecoder:
+        """Causal."""
+        return SequenceDecoder(self.space, self.config, in_dim)
+
+
+def _at(
+    step: int, rows: Tensor, given: Batch | None, known: Mapping[str, Tensor] | None
+) -> tuple[Batch | None, Mapping[str, Tensor] | None]:
+    """The given elements of one position, (B, 1), for the records still going."""
+    if given is None or known is None:
+        return None, None
+    here = slice(step, step + 1)
+    return (
+        {name: value[rows, here] for name, value in given.items() if value.dim() > 1},
+        {name: mask[rows, here] for name, mask in known.items() if mask.dim() > 1},
+    )

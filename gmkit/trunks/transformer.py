@@ -1,0 +1,136 @@
+"""Transformer blocks: rotary positions, RMS norms, normalised queries and keys, squared ReLU.
+
+Sources: Vaswani et al. 2017 (attention), Su et al. 2021 (rotary positions), Zhang & Sennrich 2019
+(RMSNorm), Henry et al. 2020 (QK-norm), So et al. 2021 (squared ReLU).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def rotary(positions: Tensor, head_width: int) -> Tensor:
+    """Angles (L, head_width/2) of rotary positions, wavelengths 2π … 2π·10⁴."""
+    rates = 10_000 ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
+    return positions[:, None].float() * rates[None]
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the two halves of each head, (B, H, L, D), by angles (L, D/2)."""
+    left, right = x.chunk(2, dim=-1)
+    return torch.cat((left * cos - right * sin, left * sin + right * cos), dim=-1)
+
+
+@dataclass
+class Cache:
+    """Keys and values of one block, (B, H, max_length, D), filled up to the current step."""
+
+    keys: Tensor
+    values: Tensor
+
+    def keep(self, rows: Tensor) -> Cache:
+        """Only some records."""
+        return Cache(self.keys[rows], self.values[rows])
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over positions."""
+
+    def __init__(self, width: int, head_width: int) -> None:
+        super().__init__()
+        self.heads = max(1, width // head_width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+        self.query_norm = nn.RMSNorm(width // self.heads)
+        self.key_norm = nn.RMSNorm(width // self.heads)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        causal: bool,
+        cache: Cache | None = None,
+        step: int = 0,
+    ) -> Tensor:
+        """x (B, L, width). ``mask``: (B, 1, 1, L), True where a position may be looked at.
+        With a ``cache`` x is the single position ``step``, which looks back over the cache."""
+        B, L, width = x.shape
+        q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q = rotate(self.query_norm(q), *angles)
+        k = rotate(self.key_norm(k), *angles)
+        if cache is not None:
+            cache.keys[:, :, step : step + 1] = k
+            cache.values[:, :, step : step + 1] = v
+            k, v = cache.keys[:, :, : step + 1], cache.values[:, :, : step + 1]
+        found = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal and cache is None
+        )
+        return self.output(found.transpose(1, 2).reshape(B, L, width))
+
+
+class Block(nn.Module):
+    """x + attention(norm x); x + perceptron(norm x). Starts as the identity."""
+
+    def __init__(self, width: int, head_width: int, expansion: int = 4) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(width)
+        self.attention = Attention(width, head_width)
+        self.norm = nn.RMSNorm(width)
+        self.inner = nn.Linear(width, expansion * width, bias=False)
+        self.outer = nn.Linear(expansion * width, width, bias=False)
+        nn.init.zeros_(self.outer.weight)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        causal: bool,
+        cache: Cache | None = None,
+        step: int = 0,
+    ) -> Tensor:
+        """(B, L, width) → (B, L, width); arguments as for ``Attention``."""
+        x = x + self.attention(self.attention_norm(x), angles, mask, causal, cache, step)
+        return x + self.outer(F.relu(self.inner(self.norm(x))).square())
+
+
+class Transformer(nn.Module):
+    """A stack of blocks over positions, with a last norm."""
+
+    def __init__(self, width: int, depth: int, head_width: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, head_width) for _ in range(depth))
+        self.norm = nn.RMSNorm(width)
+        self.heads = max(1, width // head_width)
+        self.head_width = width // self.heads
+
+    def forward(self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """x (B, L, width); ``mask`` (B, L) True where a position counts."""
+        angles = self._angles(torch.arange(x.shape[1], device=x.device), x.dtype)
+        allowed = None if mask is None else mask[:, None, None, :]
+        for block in self.blocks:
+            x = block(x, angles, allowed, causal)
+        return self.norm(x)
+
+    def step(self, x: Tensor, caches: Sequence[Cache], step: int) -> Tensor:
+        """One further position of a causal pass: x (B, 1, width) at position ``step``."""
+        angles = self._angles(torch.arange(step, step + 1, device=x.device), x.dtype)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = block(x, angles, None, True, cache, step)
+        return self.norm(x)
+
+    def caches(self, rows: int, length: int, like: Tensor) -> list[Cache]:
+        """Empty caches for ``rows`` records of up to ``length`` positions."""
+        shape = (rows, self.heads, length, self.head_width)
+        return [Cache(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
+
+    def _angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        angles = rotary(positions, self.head_width)
+        return angles.cos().to(dtype), angles.sin().to(dtype)

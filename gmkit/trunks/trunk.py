@@ -1,0 +1,100 @@
+"""The trunk contract: a neural shape for a layout, in the roles that families need."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from gmkit.codecs import Batch
+from gmkit.fields import Space
+from gmkit.fields.space import Params
+
+Size = Literal["tiny", "small", "base"]
+_SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 4), "base": (512, 8)}
+
+
+class TrunkConfig(BaseModel):
+    """``trunk.*`` options. ``size`` sets width and depth; either can be given by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: Size = Field("small", description="tiny, small or base: sets width and depth")
+    width: int | None = Field(None, ge=8, description="channels; a multiple of 8")
+    depth: int | None = Field(None, ge=1, le=64, description="blocks of the decoder or denoiser")
+    encoder_depth: int | None = Field(None, ge=1, le=64, description="blocks of the encoder")
+    head_width: int = Field(32, ge=8, description="channels of one attention head")
+
+    @property
+    def channels(self) -> int:
+        """Width in channels."""
+        return self.width or _SIZES[self.size][0]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a decoder."""
+        return self.depth or _SIZES[self.size][1]
+
+    @property
+    def encoder_blocks(self) -> int:
+        """Blocks of an encoder: half the decoder's, which carries the harder task."""
+        return self.encoder_depth or max(1, self.blocks // 2)
+
+
+class Encoder(nn.Module, ABC):
+    """Records → vectors."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, out_dim)."""
+
+
+class Decoder(nn.Module, ABC):
+    """Latent vectors → distribution parameters of every field."""
+
+    @abstractmethod
+    def forward(self, latent: Tensor, batch: Batch) -> Params:
+        """Parameters given latents (B, in_dim). ``batch`` holds the conditions, and for an
+        autoregressive decoder the records themselves: element i sees those before it."""
+
+    @abstractmethod
+    def generate(
+        self,
+        latent: Tensor,
+        condition: Batch,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+        given: Batch | None = None,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> Batch:
+        """Draw records. Where the masks ``known`` (name → (B, *shape)) are True, elements are
+        taken from ``given`` and the rest is drawn to follow them."""
+
+
+class Trunk(ABC):
+    """Makes networks of one shape for a space."""
+
+    def __init__(self, space: Space, config: TrunkConfig) -> None:
+        self.space = space
+        self.config = config
+
+    @abstractmethod
+    def encoder(self, out_dim: int) -> Encoder:
+        """A network that reads records and conditions."""
+
+    @abstractmethod
+    def decoder(self, in_dim: int) -> Decoder:
+        """A network that writes records given latents and conditions."""
+
+
+def build_trunk(space: Space, config: TrunkConfig) -> Trunk:
+    """The registered trunk for the space's layout. Raises PluginError when there is none."""
+    from gmkit.plugins import registry
+
+    known = registry()
+    trunk: Trunk = known.load(known.get("trunk", space.layout))(space, config)
+    return trunk
