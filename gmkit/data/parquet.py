@@ -188,6 +188,8 @@ def _castable(now: pa.DataType, before: pa.DataType) -> bool:
 
 def _same_kind(before: pa.DataType, now: pa.DataType) -> bool:
     """Whether a type may have become another on the way, other writers' options included."""
+    if pa.types.is_timestamp(before) and pa.types.is_timestamp(now) and before.tz != now.tz:
+        return False
     kinds = (pa.types.is_temporal, pa.types.is_nested, pa.types.is_integer, pa.types.is_decimal)
     return pa.types.is_dictionary(before) or any(kind(before) and kind(now) for kind in kinds)
 

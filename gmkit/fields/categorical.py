@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,8 +31,11 @@ class Categorical(Field):
     end: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for no classes, or an end outside them or outside a sequence."""
+        """Raises ValueError for no classes, or an end outside them or outside a sequence,
+        TypeError for a size or an end that is no integer."""
         super().__post_init__()
+        object.__setattr__(self, "size", operator.index(self.size))
+        object.__setattr__(self, "end", None if self.end is None else operator.index(self.end))
         if self.size < 1:
             raise ValueError(f"size is {self.size}, expected at least 1 class")
         if self.end is not None and not 0 <= self.end < self.size:
@@ -151,6 +155,7 @@ class Categorical(Field):
     ) -> Tensor:
         """Each masked element is revealed with probability (α_s − α_t)/(1 − α_t)."""
         share = (process.masked(t) - process.masked(s)) / process.masked(t).clamp(min=T_MIN)
+        share = torch.where(s <= 0, torch.ones_like(share), share)  # a clean value has no mask
         uniform = torch.rand(noisy.shape, generator=rng, device=rng.device).to(noisy.device)
         reveal = (noisy == self.size) & (uniform < expand(share, noisy))
         value = torch.where(reveal, self._draw(params, rng, 1.0), noisy)
@@ -167,6 +172,7 @@ class Categorical(Field):
         chance = torch.softmax(params.float() / temperature, dim=-1).cumsum(-1)
         shape = (*params.shape[:-1], 1)
         uniform = torch.rand(shape, generator=rng, device=rng.device).to(params.device)
-        # scaled by the total, which rounding leaves a little off 1
-        drawn = torch.searchsorted(chance, uniform * chance[..., -1:])
+        # scaled by the total, which rounding leaves a little off 1; the first class to exceed the
+        # draw, so that a draw of 0 does not fall on a class that cannot be
+        drawn = torch.searchsorted(chance, uniform * chance[..., -1:], right=True)
         return drawn.squeeze(-1).clamp(max=self.size - 1)

@@ -11,6 +11,7 @@ Shapes: a value of a field is a tensor (B, *shape); a network answers with param
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -36,8 +37,9 @@ class Field(ABC):
     layout: Layout = "flat"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a shape that the layout cannot have."""
-        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        """Raises ValueError for a shape that the layout cannot have, TypeError for one that
+        does not hold integers."""
+        object.__setattr__(self, "shape", tuple(operator.index(size) for size in self.shape))
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout {self.layout!r} is none of {', '.join(LAYOUTS)}")
         if any(size < 1 for size in self.shape):
@@ -141,6 +143,8 @@ class Field(ABC):
             raise ArtifactError(f"not a {cls.kind} field: {error}") from error
 
     def _check_shape(self, value: Tensor) -> None:
+        if value.dim() == 0:
+            raise DataError("a single number, expected a row for each record")
         if tuple(value.shape[1:]) != self.shape:
             raise DataError(f"a value of shape {tuple(value.shape[1:])}, expected {self.shape}")
 

@@ -70,13 +70,22 @@ class Process:
 
     def sigma(self, t: Tensor) -> Tensor:
         """Standard deviation of the noise at ``t``."""
+        # not √(1 − α²), which in single precision is 0 near t = 0
+        t = t.clamp(0, 1)
         if self.schedule == "flow":
-            return t.clamp(0, 1)
-        return (1 - self.alpha(t) ** 2).clamp(min=0).sqrt()
+            return t
+        if self.schedule == "cosine":
+            return torch.sin(0.5 * math.pi * t)
+        return (-torch.expm1(-0.5 * 19.9 * t**2 - 0.1 * t)).sqrt()
 
     def masked(self, t: Tensor) -> Tensor:
-        """Probability that a category is masked at ``t``."""
-        return 1 - self.alpha(t)
+        """Probability 1 − α that a category is masked at ``t``."""
+        t = t.clamp(0, 1)
+        if self.schedule == "flow":
+            return t
+        if self.schedule == "cosine":
+            return 2 * torch.sin(0.25 * math.pi * t) ** 2
+        return -torch.expm1(-0.25 * 19.9 * t**2 - 0.05 * t)
 
     def inside(self, t: Tensor) -> Tensor:
         """``t`` kept off the two ends."""

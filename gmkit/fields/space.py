@@ -49,6 +49,8 @@ class Space:
             raise ValueError("a space needs at least one field")
         object.__setattr__(self, "fields", dict(self.fields))
         if self.condition is not None:
+            if self.condition.condition is not None:
+                raise ValueError("conditions cannot have conditions")
             twice = set(self.fields) & set(self.condition.fields)
             if twice:
                 raise ValueError(f"fields and conditions share the names {sorted(twice)}")
@@ -91,13 +93,19 @@ class Space:
         )
 
     def trim(self, batch: Batch) -> Batch:
-        """Cut closed sequences to the longest of the batch, keeping one ``end``."""
-        trimmed = dict(batch)
-        for name, kind in self._all().items():
-            if isinstance(kind, Categorical) and kind.end is not None and name in batch:
-                longest = int(kind.lengths(batch[name]).max()) + 1 if len(batch[name]) else 1
-                trimmed[name] = batch[name][:, :longest]
-        return trimmed
+        """Cut closed sequences to the longest of the batch, keeping one ``end``.
+
+        Sequences share their positions, so they are cut alike, and not at all when one of them
+        cannot end. Conditions stay whole: networks read them as one vector.
+        """
+        sequences = {n: f for n, f in self.fields.items() if f.layout == "sequence" and n in batch}
+        longest = 1
+        for name, kind in sequences.items():
+            if not isinstance(kind, Categorical) or kind.end is None:
+                return dict(batch)
+            if len(batch[name]):
+                longest = max(longest, int(kind.lengths(batch[name]).max()) + 1)
+        return {n: value[:, :longest] if n in sequences else value for n, value in batch.items()}
 
     def lengths(self, batch: Batch) -> Tensor | None:
         """(N,) elements before the end, summed over sequences; None when all are alike."""
@@ -189,9 +197,11 @@ class Space:
         """The inverse of ``to_json``. Raises ArtifactError on facts that make no space."""
         try:
             fields = {str(name): _field(described) for name, described in facts["fields"]}
+            if len(fields) < len(facts["fields"]):
+                raise ValueError("a field's name is used twice")
             condition = facts.get("condition")
             return cls(fields, cls.from_json(condition) if condition else None)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ArtifactError(f"not a description of a space: {error!r}") from error
 
     def _all(self) -> dict[str, Field]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gmkit.config import TrainingConfig
+from gmkit.training.muon import Muon
 
 MUON_SCALE = 10.0
 """Muon's updates have unit spectral norm, so its rate is this multiple of AdamW's."""
@@ -34,14 +35,8 @@ class Optimiser:
         chosen = {id(p) for p in matrices}
         rest = [p for p in self.parameters if id(p) not in chosen]
         if matrices:
-            parts.append(
-                torch.optim.Muon(
-                    matrices,
-                    lr=self.base * MUON_SCALE,
-                    weight_decay=config.weight_decay,
-                    adjust_lr_fn="original",
-                )
-            )
+            rate = self.base * MUON_SCALE
+            parts.append(Muon(matrices, lr=rate, weight_decay=config.weight_decay))
         decayed = [p for p in rest if p.dim() >= 2]
         plain = [p for p in rest if p.dim() < 2]  # biases and norm gains are not pulled to zero
         groups = [

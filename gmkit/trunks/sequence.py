@@ -6,6 +6,7 @@ Fields of layout ``sequence`` share their positions and must be of one length; a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -44,11 +45,12 @@ class PositionInput(nn.Module):
 
     def __init__(self, fields: dict[str, Field], width: int) -> None:
         super().__init__()
-        self.inputs = nn.ModuleDict({name: ElementInput(f, width) for name, f in fields.items()})
+        self.names = list(fields)  # a name may hold what a module's name may not, such as dots
+        self.inputs = nn.ModuleList(ElementInput(f, width) for f in fields.values())
 
     def forward(self, batch: Batch) -> Tensor:
         """``batch``: name → (B, L)."""
-        parts = [embed(batch[name]) for name, embed in self.inputs.items()]
+        parts = [embed(batch[n]) for n, embed in zip(self.names, self.inputs, strict=True)]
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
@@ -101,9 +103,7 @@ class SequenceDecoder(Decoder):
         self.latent = nn.Linear(in_dim, width)
         self.condition = ConditionInput(space, width)
         self.body = Transformer(width, config.blocks, config.head_width)
-        self.outputs = nn.ModuleDict(
-            {name: nn.Linear(width, f.param_dim) for name, f in self.sequences.items()}
-        )
+        self.outputs = nn.ModuleList(nn.Linear(width, f.param_dim) for f in self.sequences.values())
         self.flat_output = VectorOutput(self.flat, width) if self.flat else None
 
     def forward(self, latent: Tensor, batch: Batch) -> Params:
@@ -113,8 +113,7 @@ class SequenceDecoder(Decoder):
         first = self.start.expand(len(latent), 1, -1)
         x = torch.cat((first, embedded[:, :-1]), dim=1) + context[:, None]
         hidden = self.body(x, causal=True)
-        params = {name: head(hidden) for name, head in self.outputs.items()}
-        return {**params, **self._flat_params(context)}
+        return {**self._sequence_params(hidden), **self._flat_params(context)}
 
     @torch.no_grad()
     def generate(
@@ -137,14 +136,23 @@ class SequenceDecoder(Decoder):
             name: self._blank(f, len(latent), latent.device) for name, f in self.sequences.items()
         }
         rows = torch.arange(len(latent), device=latent.device)
+        last = _last_known(self.sequences, given, known)
+        current: Batch = {}
         caches = self.body.caches(len(latent), self.length, context)
         x = (self.start + context)[:, None]
         for step in range(self.length):
-            hidden = self.body.step(x, caches, step)
-            current = {
-                name: f.sample(self.outputs[name](hidden), rng, temperature)
+            params = self._sequence_params(self.body.step(x, caches, step))
+            for name, position in last.items():  # no end before what must still come
+                ends = params[name][..., self.sequences[name].end]
+                ends.masked_fill_((step < position[rows])[:, None], -math.inf)
+            before, current = current, {
+                name: f.sample(params[name], rng, temperature)
                 for name, f in self.sequences.items()
             }
+            for name, value in before.items():  # an ended sequence stays ended beside another
+                end = getattr(self.sequences[name], "end", None)
+                if end is not None:
+                    current[name] = current[name].masked_fill(value == end, end)
             current = put_known(current, *_at(step, rows, given, known))
             for name, value in current.items():
                 drawn[name][rows, step] = value[:, 0]
@@ -165,6 +173,11 @@ class SequenceDecoder(Decoder):
         return {
             name: {**closed, **put_known(flat, given, known)}[name] for name in self.space.names
         }
+
+    def _sequence_params(self, hidden: Tensor) -> Params:
+        """Name → (B, L, param_dim) from (B, L, width)."""
+        heads = zip(self.sequences, self.outputs, strict=True)
+        return {name: head(hidden) for name, head in heads}
 
     def _context(self, latent: Tensor, batch: Batch) -> Tensor:
         """(B, width) added at every position."""

@@ -16,7 +16,7 @@ import pytest
 
 from gmkit.api import DatasetInfo
 from gmkit.data import download
-from gmkit.data.download import dataset_path, fetch
+from gmkit.data.download import cached, dataset_path, fetch
 from gmkit.data.source import open_source
 from gmkit.errors import ConfigError, DataError
 
@@ -107,7 +107,9 @@ def left(cache: Path) -> set[str]:
 
 def test_a_good_file_is_fetched_once(server: Server, describe: Describe, cache: Path) -> None:
     seen: list[tuple[int, int]] = []
+    assert cached(describe()) is None
     path = fetch(describe(), progress=lambda done, total: seen.append((done, total)))
+    assert cached(describe()) == path
     assert path == cache / "datasets" / "zinc" / "zinc.csv"
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))

@@ -20,7 +20,7 @@ from gmkit.data.sink import Sink
 from gmkit.errors import DataError
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -126,7 +126,7 @@ def test_arrow_gives_back_schema_and_values(tmp_path: Path, table: pa.Table) -> 
 
 @pytest.mark.parametrize("end", [".csv", ".tsv", ".csv.gz", ".jsonl", ".jsonl.gz"])
 def test_text_formats_give_back_names_types_and_values(end: str, tmp_path: Path) -> None:
-    @settings(QUICK, max_examples=25)
+    @settings(QUICK, max_examples=15)
     @given(tables(PLAIN, full_row=True))
     def check(table: pa.Table) -> None:
         path = tmp_path / f"t{end}"

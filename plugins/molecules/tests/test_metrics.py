@@ -216,9 +216,9 @@ def test_a_column_of_numbers_is_refused() -> None:
 # ------------------------------------------------------------------------------ single metrics
 
 
-def test_empty_strings_and_nulls_are_invalid_molecules() -> None:
-    samples = table(["C", "", None, "C("])
-    assert validity(samples, samples, samples) == {"validity": 0.25}
+def test_only_whole_strings_are_molecules() -> None:
+    samples = table(["C", "", None, "C(", "C methane"])
+    assert validity(samples, samples, samples) == {"validity": 0.2}
 
 
 def test_uniqueness_at_k_counts_the_first_valid_ones() -> None:

@@ -1,4 +1,4 @@
-"""How good generated molecules are: the figures of MOSES and two of our own.
+"""How good generated molecules are: the figures of MOSES, and ``likeness``.
 
 Polykovskiy et al., Molecular Sets (MOSES), Frontiers in Pharmacology 11, 565644 (2020). Each
 metric is a function ``(real, synthetic, holdout) -> dict[str, float]`` on the column ``smiles``

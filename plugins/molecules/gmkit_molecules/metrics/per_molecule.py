@@ -14,6 +14,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdFingerprintGenerator, rdmolops
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from gmkit_molecules.chemistry import parse
+
 __all__ = ["canonical", "fingerprints", "fragments", "passing", "properties", "scaffolds"]
 
 _murcko: Callable[[Chem.Mol], Chem.Mol] = MurckoScaffold.GetScaffoldForMol
@@ -25,14 +27,15 @@ SCAFFOLD_RINGS = 2
 def canonical(smiles: Sequence[str]) -> list[str | None]:
     """Canonical SMILES, None for an invalid string.
 
-    Valid is what parses, has at least one atom, and whose canonical SMILES parses as well.
+    Valid is what ``chemistry.parse`` reads, with an atom, and whose canonical SMILES RDKit reads
+    as well.
     """
     with rdBase.BlockLogs():
         return [_canonical(text) for text in smiles]
 
 
 def _canonical(text: str) -> str | None:
-    mol = Chem.MolFromSmiles(text)
+    mol = parse(text)
     if mol is None or not mol.GetNumAtoms():
         return None
     result = str(Chem.MolToSmiles(mol))
