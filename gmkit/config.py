@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,12 +18,15 @@ from gmkit.errors import ConfigError, did_you_mean
 
 Settings = dict[str, Any]
 """Nested option values, as in a TOML file."""
+Share = Annotated[float, Field(ge=0, lt=1)]
+MAX_DEPTH = 32
+"""Tables within tables that a configuration file may have; far more would end the stack."""
 
 
 class Section(BaseModel):
     """A table of options; an unknown one is an error."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -35,6 +38,14 @@ class DataConfig(Section):
     valid: float = Field(0.05, ge=0, lt=1, description="share held out to stop early")
     test: float = Field(0.10, ge=0, lt=1, description="share held out to evaluate")
     limit: int | None = Field(None, ge=1, description="use only the first records")
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> DataConfig:
+        if self.valid + self.test >= 1:
+            raise ValueError(
+                f"valid + test = {self.valid + self.test:g} leaves nothing to train on"
+            )
+        return self
 
 
 class TrainingConfig(Section):
@@ -49,7 +60,7 @@ class TrainingConfig(Section):
         "adamw", description="muon: orthogonalised updates for matrices, AdamW for the rest"
     )
     weight_decay: float = Field(0.01, ge=0)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Share, Share] = Field((0.9, 0.98), description="decay of AdamW's two moments")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of averaged weights; 0: none")
     evaluate_every: int = Field(500, ge=0, description="steps between validations; 0: none")
@@ -58,7 +69,7 @@ class TrainingConfig(Section):
     save_steps: int = Field(0, ge=0, description="steps between checkpoints; 0: by time only")
     skips: int = Field(10, ge=1, description="non-finite steps in a row before rolling back")
     time_budget: float | None = Field(None, gt=0, description="seconds; the schedule ends there")
-    threads: int = Field(0, ge=0, description="processor threads; 0: by model size")
+    threads: int = Field(0, ge=0, le=1024, description="processor threads; 0: by model size")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = Field(False, description="torch.compile the losses")
@@ -87,13 +98,15 @@ class RunConfig(Section):
 def read_toml(path: Path) -> Settings:
     """Options of a TOML file. Raises ConfigError naming file and line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        _limit_depth(settings)
+        return settings
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"cannot read the configuration {path}: {error}",
             hint="Give --config the path of a TOML file, for example a run's config.toml.",
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise ConfigError(
             f"{path} is not TOML: {error}", hint="See https://toml.io for its rules."
         ) from error
@@ -118,27 +131,47 @@ def parse_settings(pairs: Iterable[str]) -> Settings:
             raise ConfigError(
                 f"--set {pair!r} is not key=value", hint="Write for example --set family.latent=32"
             )
-        try:
-            value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
         table = settings
         for part in path[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"--set {pair!r}: {part!r} was already given a value")
-        table[path[-1]] = value
+        if isinstance(table.get(path[-1]), dict):
+            raise ConfigError(f"--set {pair!r}: options of {path[-1]!r} were already given")
+        table[path[-1]] = _value(text.strip())
     return settings
 
 
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself when it is none."""
+    try:
+        settings = tomllib.loads(f"value = {text}")
+        _limit_depth(settings)
+    except (ValueError, RecursionError):
+        return text
+    return settings["value"] if len(settings) == 1 else text
+
+
+def _limit_depth(value: Any, depth: int = 0) -> None:
+    """Raise ValueError for tables and arrays nested deeper than ``MAX_DEPTH``."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"values nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _limit_depth(inner, depth + 1)
+
+
 def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Nested tables overlaid; later layers win."""
+    """Nested tables overlaid; later layers win. Raises ConfigError for a value where a later
+    layer has a table."""
     merged: Settings = {}
     for layer in layers:
         for key, value in layer.items():
             below = merged.get(key)
             if isinstance(value, Mapping):
-                merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+                if below is not None and not isinstance(below, Mapping):
+                    raise ConfigError(f"{key} = {below!r}: {key!r} is a table of options")
+                merged[key] = merge(below or {}, value)
             elif value is not None:
                 merged[key] = value
     return merged
@@ -165,6 +198,10 @@ def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
     """One line for one of pydantic's errors."""
     place = [str(part) for part in problem["loc"]]
     name = ".".join([*([prefix] if prefix else []), *place])
+    if problem["type"] == "missing":
+        return f"option {name!r} is missing"
+    if problem["type"] == "value_error":  # of our own validators, about a whole table
+        return f"{name}: {problem['ctx']['error']}" if name else str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"{name} = {problem['input']!r}: {problem['msg'].lower()}"
     for part in place[:-1]:

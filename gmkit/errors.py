@@ -82,7 +82,7 @@ class TrainingError(GmkitError):
     exit_code = 1
 
 
-class Interrupted(GmkitError):
+class Interrupted(GmkitError):  # noqa: N818 - no error: the user wanted it
     """The user asked to stop; the work so far was saved. Exit code 128 + signal number."""
 
     def __init__(self, message: str, *, signal: int, hint: str = "") -> None:

@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,17 +28,17 @@ from gmkit.codecs import Batch, Codec
 from gmkit.config import RunConfig, Settings, merge, parse_settings, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
-from gmkit.errors import ConfigError
+from gmkit.errors import ConfigError, Interrupted
 from gmkit.families import Family
 from gmkit.metrics.evaluation import Evaluation, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
+from gmkit.observer import Observer
 from gmkit.plugins import registry
+from gmkit.randomness import derive, generator
 from gmkit.training.batches import in_order
 from gmkit.training.budget import parse_duration
-from gmkit.training.dataset import Dataset, build_dataset, read_codec
-from gmkit.training.observer import Observer
+from gmkit.training.dataset import Dataset, read_codec
 from gmkit.training.placement import choose_device
-from gmkit.training.randomness import derive, generator
 from gmkit.training.resolve import Resolved, resolve
 from gmkit.training.session import Session, resume_session, start_session
 
@@ -73,36 +75,60 @@ def train(
     ``data``: a path, a data set's name, an Arrow table or anything with Arrow's C interface
     (pandas, polars), a list of the domain's records; None: the domain's embedded default.
     ``settings``: nested options or ``["family.latent=32"]``. ``time_budget``: seconds or "5m".
-    ``resume``: go on with the unfinished run in ``out``; other options are then not allowed to
-    differ. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
+    ``resume``: go on with the unfinished run in ``out``; no option but ``data`` may then
+    be given. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
     """
     began = time.monotonic()
     watcher = observer or Observer()
-    if resume:
-        if out is None:
-            raise ConfigError("resume needs the folder of a run", hint="Give out=FOLDER.")
-        session = resume_session(Path(out), data, watcher)
-    else:
-        budget = parse_duration(time_budget) if isinstance(time_budget, str) else time_budget
-        resolved = plan(
-            domain=domain,
-            model=model,
-            data=data,
-            column=column,
-            config=config,
-            settings=settings,
-            seed=seed,
-            time_budget=budget,
-            device=device,
-            precision=precision,
-            strict=strict,
+    options: dict[str, Any] = {
+        "domain": domain,
+        "model": model,
+        "column": column,
+        "config": config,
+        "settings": settings,
+        "seed": seed,
+        "time_budget": time_budget,
+        "device": device,
+        "precision": precision,
+        "strict": strict,
+    }
+    try:
+        if resume:
+            session = resume_session(_resumable(out, options), data, watcher)
+        else:
+            session = start_session(plan(data=data, **options), data, out, watcher, began)
+        return _through(session)
+    finally:
+        watcher.close()
+
+
+def _resumable(out: str | Path | None, options: Mapping[str, Any]) -> Path:
+    """The run to go on with. Raises ConfigError when none, or any option, was given."""
+    if out is None:
+        raise ConfigError("resume needs the folder of a run", hint="Give out=FOLDER.")
+    given = [name for name, value in options.items() if value not in (None, "", (), {}, [])]
+    if given:
+        raise ConfigError(
+            f"a run goes on with its own options; not allowed beside resume: {', '.join(given)}",
+            hint=f"Leave them out, or train another run: --config {Path(out) / 'config.toml'}",
         )
-        session = start_session(resolved, data, out, watcher, began)
+    return Path(out)
+
+
+def _through(session: Session) -> Run:
+    """Train and complete the run; a signal that training did not catch is told like one it did."""
     try:
         session.fit()
         return finish(session)
-    finally:
-        watcher.close()
+    except (KeyboardInterrupt, Interrupted) as stop:
+        if isinstance(stop, Interrupted) and stop.hint:
+            raise
+        number = stop.exit_code - 128 if isinstance(stop, Interrupted) else signal.SIGINT
+        raise Interrupted(
+            f"stopped; {session.folder} is not finished",
+            signal=number,
+            hint=f"Go on with: gmkit train --resume {session.folder}",
+        ) from stop
 
 
 def plan(
@@ -114,23 +140,29 @@ def plan(
 ) -> Resolved:
     """The whole configuration that ``train`` with these arguments would use."""
     given = settings if isinstance(settings, Mapping) else parse_settings(settings)
-    source = str(data) if isinstance(data, str | Path) else None
+    budget = options.get("time_budget")
     dedicated: Settings = {
         "domain": options.get("domain") or None,
         "model": options.get("model") or None,
         "seed": options.get("seed"),
         "data": {
-            "source": source,
+            "source": _place(data) if isinstance(data, str | Path) else None,
             "column": options.get("column") or None,
             "strict": options.get("strict"),
         },
         "training": {
-            "time_budget": options.get("time_budget"),
+            "time_budget": parse_duration(budget) if isinstance(budget, str) else budget,
             "device": options.get("device"),
             "precision": options.get("precision"),
         },
     }
     return resolve(merge(read_toml(Path(config)) if config else {}, given, dedicated))
+
+
+def _place(data: str | Path) -> str:
+    """A path made absolute, so that the run finds its data from any folder; a name as it is."""
+    path = Path(data).expanduser()
+    return str(path.absolute()) if os.path.lexists(path) else str(data)
 
 
 def finish(session: Session) -> Run:
@@ -161,7 +193,7 @@ def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
         manifests.verify(folder)
     else:
         manifests.read_manifest(folder)
-    resolved = resolve(read_toml(folder / "config.toml"))
+    resolved = resolve(read_toml(folder / "config.toml"), stored=True)
     codec = read_codec(folder, type(resolved.codec))
     family = resolved.family(codec.space, resolved.family_config, resolved.trunk_config)
     expected = {k: (tuple(v.shape), v.dtype) for k, v in family.state_dict().items()}
@@ -242,10 +274,11 @@ class Run:
         """Draw ``n`` records into a file, whose ending decides the format; returns how many were
         written, which is fewer where the format cannot hold a record (a string that is no
         molecule has no place in an .sdf). Memory is flat in ``n``. Raises DataError."""
+        formats = {**CORE_FORMATS, **self.domain.formats()}
+        Sink(Path(path), pa.schema([]), formats)  # a place that cannot be: told before drawing
         batches = self.sample_batches(n, seed=seed, temperature=temperature)
         first = next(batches)
         drawn = 0
-        formats = {**CORE_FORMATS, **self.domain.formats()}
         with Sink(Path(path), first.schema, formats) as sink:
             for batch in itertools.chain([first], batches):
                 sink.write(batch)
@@ -332,7 +365,9 @@ class Run:
         )
         encoded = [self.codec.encode(batch) for batch in source.batches()]
         return [
-            part for batch in encoded for part in in_order(batch, self.family.space, 256, self.device)
+            part
+            for batch in encoded
+            for part in in_order(batch, self.family.space, 256, self.device)
         ]
 
 

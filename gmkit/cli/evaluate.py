@@ -42,6 +42,6 @@ def evaluate(
     emit(
         {"run": str(run), **result.to_json()},
         json=json,
-        render=lambda _: figures_table(result, f"{run}  ({result.samples:,} raw samples)"),
+        render=lambda _: figures_table(result, str(run)),
     )
-    next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet)
+    next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet or json)

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import math
 
+from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from gmkit.metrics.evaluation import Evaluation
 
-_ARROWS = {"higher": "↑", "lower": "↓", "match": "≈"}
+_BETTER = {"higher": "higher", "lower": "lower", "match": "near the data's"}
 
 
-def figures_table(evaluation: Evaluation, title: str) -> Table:
-    """Each figure beside its floor; ↑ higher is better, ↓ lower, ≈ near the floor."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("figure")
-    table.add_column("", justify="center")
-    table.add_column("samples", justify="right", style="bold")
-    table.add_column("copy of training", justify="right", style="dim")
+def figures_table(evaluation: Evaluation, run: str) -> RenderableType:
+    """Each figure beside that of training records taken for samples. Figures that are not defined
+    for so few samples are left out."""
+    title = f"{run}: how good {evaluation.samples:,} raw samples are"
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("Measure")
+    table.add_column("Samples", justify="right", style="bold")
+    table.add_column("Training data", justify="right", style="dim")
+    table.add_column("Better")
     for figure in evaluation.figures.values():
-        table.add_row(
-            figure.name, _ARROWS[figure.direction], _number(figure.value), _number(figure.floor)
-        )
-    for name, reason in evaluation.missing.items():
-        table.add_row(name, "", Text("not computed", style="yellow"), Text(reason, style="dim"))
-    return table
+        if not math.isnan(figure.value):
+            values = _number(figure.value), _number(figure.floor)
+            table.add_row(Text(_plain(figure.name)), *values, _BETTER[figure.direction])
+    missing = [
+        Text.assemble((f"{_plain(name)}: ", "yellow"), reason)
+        for name, reason in evaluation.missing.items()
+    ]
+    return Group(table, *missing)
+
+
+def _plain(name: str) -> str:
+    """``median_weight_ratio`` → Median weight ratio."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4g}"
-

@@ -10,10 +10,16 @@ import typer
 from gmkit.cli.console import emit, err_console, next_command
 from gmkit.cli.options import Device, Json, Out, Quiet, Seed
 
+SHOWN, WRITTEN = 20, 1000
+"""Records drawn when none says how many: to look at, and into a file."""
+
 
 def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    n: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many.")] = 1000,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", "--rows", min=1, help="How many. [default: 1000; 20 without --out]"),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     temperature: Annotated[
@@ -38,15 +44,15 @@ def sample(
 
         trained = gmkit.load(run, verify=not no_verify, device=device or "auto")
     if out is None:
-        shown = trained.sample(min(n, 20), seed=seed, temperature=temperature)
-        rows = {"rows": shown.to_pylist()}
+        shown = trained.sample(n or SHOWN, seed=seed, temperature=temperature)
         emit(
-            rows,
+            {"rows": shown.to_pylist()},
             json=json,
             render=lambda _: trained.domain.preview(shown.combine_chunks().to_batches()[0]),
         )
-        next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet)
+        next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet or json)
         return
+    n = n or WRITTEN
     observer = TerminalObserver(err)
     observer.stage(f"Drawing {n:,}")
     try:
@@ -62,4 +68,4 @@ def sample(
         json=json,
         render=lambda _: f"{written:,} records in {out}{note}",
     )
-    next_command(f"gmkit evaluate {run}", quiet=quiet)
+    next_command(f"gmkit evaluate {run}", quiet=quiet or json)

@@ -74,6 +74,10 @@ def train(
             f"what is {str(run)!r} for?",
             hint=f"To train on it: --data {run}. To go on with a run: --resume {run}.",
         )
+    if dry_run and resume:
+        raise ConfigError(
+            "--dry-run shows a new run, and --resume goes on with one", hint="Leave one of them out."
+        )
     if dry_run:
         _show_plan(options, data, json=json)
         return
@@ -82,11 +86,15 @@ def train(
 
 def _folder(run: Path | None, out: Path | None, resume: bool) -> Path | None:
     """The run's folder; with a bare ``--resume`` the unfinished run touched last."""
-    if not resume or run or out:
-        return run or out
     from gmkit.artifact.manifest import CHECKPOINTS, NAME
     from gmkit.errors import ConfigError
 
+    if run and out and run != out:
+        raise ConfigError(
+            f"go on with {run} or with {out}?", hint=f"A run stays where it is: --resume {run}"
+        )
+    if not resume or run or out:
+        return run or out
     found = [
         path.parent
         for path in Path("runs").glob(f"*/{CHECKPOINTS}")
@@ -145,12 +153,13 @@ def _train(
         data=data, out=folder, resume=resume, observer=TerminalObserver(err), **options
     )
     evaluation = run.evaluation
+    assert evaluation is not None  # training ends with one
     facts = run.manifest.model_dump(mode="json", exclude={"files"})
     if json:
         emit({"run": str(run.folder), **facts}, json=True, render=str)
         return
     out = console()
-    out.print(figures_table(evaluation, f"{run.folder}  ({evaluation.samples:,} raw samples)"))
+    out.print(figures_table(evaluation, str(run.folder)))
     out.print(run.domain.preview(run.shown(8)))
     next_command(f"gmkit sample {run.folder} -n 1000 --out samples.parquet", quiet=quiet)
     next_command(f"gmkit evaluate {run.folder}", quiet=quiet)

@@ -59,6 +59,10 @@ class Source:
         batches = _rebatched(self._read(rows), rows)
         return map(self._main.apply, batches) if self._main else batches
 
+    def stored_name(self, column: str) -> str:
+        """What a column of ``batches`` is called where it is stored."""
+        return self._main.found if self._main and column == self._main.wanted else column
+
     def count(self) -> int | None:
         """Number of records where it is known without reading them, else None."""
         return self._count
@@ -77,7 +81,8 @@ class Source:
                 raise DataError(f"cannot be read: {fault.strerror}", file=str(file)) from fault
             total.update(f"{''.join(file.suffixes[-2:]).lower()} {content}\n".encode())
         if not self.files:
-            total.update(self.schema.serialize())
+            # pandas writes its version into the metadata: the same records under another one.
+            total.update(self.schema.remove_metadata().serialize())
             for batch in self.batches(65_536):
                 total.update(batch.serialize())
         return total.hexdigest()

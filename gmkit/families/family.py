@@ -32,7 +32,7 @@ class Step:
 class FamilyConfig(BaseModel):
     """Base of ``family.*`` options."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Family(nn.Module, ABC):

@@ -132,7 +132,8 @@ class VAE(Family):
             name: (share * torch.stack([part[name] for part in parts])).sum(0)
             for name in self.space.names
         }
-        fields["latent"] = total - torch.stack(list(fields.values())).sum(0)
+        rest = "latent" + "_" * ("latent" in fields)  # a field may bear that name
+        fields[rest] = total - torch.stack(list(fields.values())).sum(0)
         return FieldScores(fields, total)
 
     @torch.no_grad()

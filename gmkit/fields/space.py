@@ -82,15 +82,24 @@ class Space:
             except DataError as error:
                 raise DataError(error.reason, row=error.row, column=name) from error
 
-    def pick(self, batch: Batch, rows: Tensor | slice, device: torch.device | str) -> Batch:
-        """Some records of compactly stored data, as each field's own type, shortest tail cut."""
-        chosen = {name: batch[name][rows] for name in self._all() if name in batch}
-        return self.trim(
-            {
-                name: value.to(device=device, dtype=self._all()[name].dtype, non_blocking=True)
-                for name, value in chosen.items()
-            }
-        )
+    def pick(
+        self,
+        batch: Batch,
+        rows: Tensor | slice,
+        device: torch.device | str,
+        length: int | None = None,
+    ) -> Batch:
+        """Some records of compactly stored data, as each field's own type, shortest tail cut.
+
+        ``length``: how far they reach, where that is known, to spare looking for it.
+        """
+        kinds = self._all()
+        chosen = {name: batch[name][rows] for name in kinds if name in batch}
+        picked = {
+            name: value.to(device=device, dtype=kinds[name].dtype, non_blocking=True)
+            for name, value in chosen.items()
+        }
+        return self.trim(picked) if length is None else self._cut(picked, length)
 
     def trim(self, batch: Batch) -> Batch:
         """Cut closed sequences to the longest of the batch, keeping one ``end``.
@@ -98,14 +107,25 @@ class Space:
         Sequences share their positions, so they are cut alike, and not at all when one of them
         cannot end. Conditions stay whole: networks read them as one vector.
         """
-        sequences = {n: f for n, f in self.fields.items() if f.layout == "sequence" and n in batch}
-        longest = 1
-        for name, kind in sequences.items():
-            if not isinstance(kind, Categorical) or kind.end is None:
-                return dict(batch)
-            if len(batch[name]):
-                longest = max(longest, int(kind.lengths(batch[name]).max()) + 1)
-        return {n: value[:, :longest] if n in sequences else value for n, value in batch.items()}
+        reach = self.reach(batch)
+        if reach is None:
+            return dict(batch)
+        return self._cut(batch, int(reach.max()) if len(reach) else 1)
+
+    def reach(self, batch: Batch) -> Tensor | None:
+        """(N,) positions of each record up to its last ``end``; None where none can be cut."""
+        reached = []
+        for name, kind in self.fields.items():
+            if kind.layout == "sequence" and name in batch:
+                if not isinstance(kind, Categorical) or kind.end is None:
+                    return None
+                reached.append(kind.lengths(batch[name]) + 1)
+        return torch.stack(reached).amax(0) if reached else None
+
+    def _cut(self, batch: Batch, length: int) -> Batch:
+        """The first ``length`` positions of the sequences."""
+        sequences = {name for name, kind in self.fields.items() if kind.layout == "sequence"}
+        return {n: value[:, :length] if n in sequences else value for n, value in batch.items()}
 
     def lengths(self, batch: Batch) -> Tensor | None:
         """(N,) elements before the end, summed over sequences; None when all are alike."""

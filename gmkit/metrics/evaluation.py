@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from gmkit.api import MetricInfo
 from gmkit.errors import PluginError
+from gmkit.observer import Observer
 from gmkit.plugins import Registry
-from gmkit.training.observer import Observer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from gmkit.codecs import Batch
 from gmkit.families import Family
 from gmkit.metrics.evaluation import Figure
-from gmkit.training.randomness import generator
+from gmkit.randomness import generator
 
 SAMPLES = 8
 """Importance samples of the bound: enough to close most of the gap, cheap enough for a report."""

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from gmkit.codecs import Batch
+from gmkit.errors import DataError
 from gmkit.fields import Space
-from gmkit.training.randomness import generator
+from gmkit.randomness import generator
 
 GROUP = 32
 """Batches sorted by length together: larger wastes less padding, smaller mixes better."""
@@ -29,24 +30,35 @@ class Batches:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        """``data``: compact tensors by field name, each (N, …)."""
+        """``data``: compact tensors by field name, each (N, …). Raises DataError for N = 0."""
         self.data = data
         self.space = space
         self.seed = seed
         self.device = device
         self.rows = len(next(iter(data.values())))
+        if self.rows == 0:
+            raise DataError("no records to train on", hint="Give data with usable records.")
         self.batch_size = min(batch_size, self.rows)
         self.per_epoch = self.rows // self.batch_size
         self._lengths = space.lengths(data)
+        self._reach = space.reach(data)
         self._epoch = -1
         self._order = torch.empty(0)
+        self._cuts: list[int] | None = None
 
     def at(self, step: int) -> Batch:
         """The batch of this step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._order, self._epoch = self._shuffled(epoch), epoch
-        return self.space.pick(self.data, self._order[place], self.device)
+            self._enter(epoch)
+        length = None if self._cuts is None else self._cuts[place]
+        return self.space.pick(self.data, self._order[place], self.device, length)
+
+    def _enter(self, epoch: int) -> None:
+        """Shuffle, and see for all batches at once how far each reaches."""
+        self._order, self._epoch = self._shuffled(epoch), epoch
+        if self._reach is not None:
+            self._cuts = self._reach[self._order].amax(1).tolist()
 
     def _shuffled(self, epoch: int) -> Tensor:
         """Row numbers (per_epoch, batch_size)."""
@@ -54,7 +66,7 @@ class Batches:
         order = torch.randperm(self.rows, generator=rng)[: self.per_epoch * self.batch_size]
         if self._lengths is None:
             return order.reshape(self.per_epoch, self.batch_size)
-        groups = order.split(GROUP * self.batch_size)
+        groups = torch.split(order, GROUP * self.batch_size)
         by_length = [group[self._lengths[group].argsort(stable=True)] for group in groups]
         batches = torch.cat(by_length).reshape(self.per_epoch, self.batch_size)
         return batches[torch.randperm(self.per_epoch, generator=rng)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +28,15 @@ from gmkit.data.rejects import RejectFile
 from gmkit.data.source import Source
 from gmkit.data.splits import split
 from gmkit.domain import Domain
-from gmkit.engines.local import default_workers, map_batches
+from gmkit.engines.local import SMALL_ROWS, default_workers, map_batches
 from gmkit.errors import DataError
-from gmkit.training.observer import Observer
+from gmkit.observer import Observer
 
+REJECTS = "rejects.csv"
+"""Unusable records with row, column, value and reason, in the cache and in a run."""
 PARTS = ("train", "valid", "test")
 BATCH_ROWS = 2048
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raised when what lies in a cache entry changes its meaning."""
 
 
@@ -80,11 +85,14 @@ def build_dataset(
     records = pq.read_table(entry / "records.parquet", page_checksum_verification=True)
     facts = read_json(entry / "facts.json")
     if config.strict and facts["rejected"]:
+        first = facts["first"]
         raise DataError(
-            f"{facts['rejected']:,} of {facts['rows']:,} records cannot be used; "
-            f"the first: {facts['first']}",
+            f"{first['reason']} "
+            f"({facts['rejected']:,} of {facts['rows']:,} records cannot be used)",
             file=source.name,
-            hint="Without --strict they are set aside in rejects.csv and training goes on.",
+            row=first["row"],
+            column=first["column"],
+            hint=f"Without --strict they are set aside in {REJECTS} and training goes on.",
         )
     fitted = read_codec(entry, type(codec))
     encoded = load_tensors(entry / "encoded.safetensors")
@@ -96,7 +104,7 @@ def build_dataset(
         records=records,
         encoded=encoded,
         parts=split(keys, shares, seed),
-        rejects=entry / "rejects.csv" if facts["rejected"] else None,
+        rejects=entry / REJECTS if facts["rejected"] else None,
         rejected=int(facts["rejected"]),
     )
     return dataset, fitted
@@ -148,11 +156,13 @@ def _make_entry(
     """Prepare on all cores, fit, encode, and keep the result in the cache."""
     observer.stage(f"Preparing {source.name}")
     with new_prepared(key) as folder:
-        facts: dict[str, Any] = {"rows": 0, "rejected": 0, "first": ""}
+        facts: dict[str, Any] = {"rows": 0, "rejected": 0, "first": None}
         batches = list(_prepared(source, codec, config, folder, facts, observer))
         if not batches:
+            first = facts["first"]
             raise DataError(
-                f"none of {facts['rows']:,} records can be used; the first: {facts['first']}",
+                f"none of {facts['rows']:,} records can be used; row {first['row']}, "
+                f"column {first['column']!r}: {first['reason']}",
                 file=source.name,
                 hint="Check that the column is the right one (--column).",
             )
@@ -179,20 +189,38 @@ def _prepared(
     """Prepared batches; counts rows and rejects into ``facts`` and the reject file."""
     total = min(filter(None, (source.count(), config.limit)), default=None)
     raw = _limited(source.batches(BATCH_ROWS), config.limit)
-    results = map_batches(
-        partial(_prepare, codec), raw, workers=default_workers(), rows_hint=total
-    )
-    with RejectFile(folder / "rejects.csv") as rejects:
+    if total is None:  # a text file: looked into far enough to know whether it is a small one
+        ahead = list(itertools.islice(raw, math.ceil(SMALL_ROWS / BATCH_ROWS)))
+        rows = sum(len(batch) for _, batch in ahead)
+        total = rows if rows < SMALL_ROWS else None
+        raw = itertools.chain(ahead, raw)
+    results = map_batches(partial(_prepare, codec), raw, workers=default_workers(), rows_hint=total)
+    with RejectFile(folder / REJECTS) as rejects, _placed(source):
         for result in results:
-            rejects.add(result.rejects)
-            if result.rejects and not facts["first"]:
-                first = result.rejects[0]
-                facts["first"] = f"row {first.row}, column {first.column!r}: {first.reason}"
-            facts["rows"] += len(result.records) + len(result.rejects)
-            facts["rejected"] += len(result.rejects)
+            named = [r._replace(column=source.stored_name(r.column)) for r in result.rejects]
+            rejects.add(named)
+            if named and facts["first"] is None:
+                facts["first"] = named[0]._asdict()
+            facts["rows"] += len(result.records) + len(named)
+            facts["rejected"] += len(named)
             observer.advance(facts["rows"], total)
             if len(result.records):
                 yield result.records
+
+
+@contextmanager
+def _placed(source: Source) -> Iterator[None]:
+    """Within, a DataError that knows no file is told with the source's, and its column with the
+    name that the user knows."""
+    try:
+        yield
+    except DataError as error:
+        if error.file:
+            raise
+        column = source.stored_name(error.column)
+        raise DataError(
+            error.reason, file=source.name, row=error.row, column=column, hint=error.hint
+        ) from error
 
 
 def _prepare(codec: Codec, numbered: tuple[int, pa.RecordBatch]) -> Prepared:
@@ -223,4 +251,4 @@ def copy_rejects(dataset: Dataset, folder: Path) -> Path | None:
     """Put the reject file into the run's folder."""
     if dataset.rejects is None:
         return None
-    return Path(shutil.copyfile(dataset.rejects, folder / "rejects.csv"))
+    return Path(shutil.copyfile(dataset.rejects, folder / REJECTS))

@@ -19,7 +19,7 @@ class EMA:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.names = [name for name, _ in module.named_parameters()]
-        self.parameters = [p for _, p in module.named_parameters()]
+        self.parameters: list[Tensor] = [p for _, p in module.named_parameters()]
         self.averages = [p.detach().clone() for p in self.parameters]
 
     @torch.no_grad()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gmkit.artifact.files import write_text_atomic
 from gmkit.errors import PluginError
 
 
@@ -16,14 +18,17 @@ class MetricsLog:
     def __init__(self, folder: Path, *, after: int, tensorboard: bool = False) -> None:
         """``after``: keep rows of steps up to this one, from an earlier, killed process."""
         self.path = folder / "metrics.jsonl"
-        kept = _rows_until(self.path, after)
-        self._file = self.path.open("w", encoding="utf-8")
-        self._file.writelines(kept)
+        write_text_atomic(self.path, "".join(_rows_until(self.path, after)))
+        self._file = self.path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder) if tensorboard else None
 
     def write(self, kind: str, step: int, figures: Mapping[str, float], **more: Any) -> None:
-        """One row; ``kind`` is train, valid or event."""
-        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
+        """One row; ``kind`` is train, valid or event. A figure that is not finite, for which
+        JSON has no number, becomes null."""
+        rounded = {
+            name: float(f"{value:.6g}") if math.isfinite(value) else None
+            for name, value in figures.items()
+        }
         self._file.write(json.dumps({"kind": kind, "step": step, **rounded, **more}) + "\n")
         self._file.flush()
         if self._board is not None:
@@ -57,4 +62,5 @@ def _tensorboard(folder: Path) -> Any:
         raise PluginError(
             f"TensorBoard is not installed: {error}", hint="pip install 'gmkit[tensorboard]'"
         ) from error
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    writer: Any = SummaryWriter  # typed or not, as TensorBoard is installed or not
+    return writer(str(folder / "tensorboard"))

@@ -22,6 +22,8 @@ from gmkit.codecs import Batch
 from gmkit.config import TrainingConfig
 from gmkit.errors import Interrupted, TrainingError
 from gmkit.families import Family, Step
+from gmkit.observer import Observer, Progress
+from gmkit.randomness import generator
 from gmkit.training.batches import Batches, in_order
 from gmkit.training.checkpoint import (
     Checkpoint,
@@ -31,9 +33,7 @@ from gmkit.training.checkpoint import (
 )
 from gmkit.training.ema import EMA
 from gmkit.training.log import MetricsLog
-from gmkit.training.observer import Observer, Progress
 from gmkit.training.optimisers import Optimiser, rate_factor
-from gmkit.training.randomness import generator
 from gmkit.training.stopping import StopRequest
 
 REPORT_SECONDS = 0.25
@@ -126,7 +126,9 @@ class Trainer:
     def _steps(self, stop: StopRequest, log: MetricsLog, started: float) -> None:
         """Step until the steps, the budget or the patience is used up."""
         state, config = self.state, self.config
-        meter = Meter(self.observer, log, config.steps or None, self.batches.batch_size)
+        meter = Meter(
+            self.observer, log, config.steps or None, self.batches.batch_size, self.progress()
+        )
         saved = time.monotonic()
         while not state.done and self.progress() < 1:
             terms = self.step(state.step)
@@ -177,10 +179,14 @@ class Trainer:
                 optimiser.parameters, self.config.clip or math.inf, foreach=True
             )
             if not math.isfinite(float(norm)):
-                optimiser.clear()
+                for other in self.optimisers.values():
+                    other.clear()
                 return None
             optimiser.set_rate(factor)
             optimiser.step()
+            for other in self.optimisers.values():
+                if other is not optimiser:
+                    other.clear()  # what this loss left with another player
             shown |= {name: value.detach() for name, value in terms.items()}
         if self.ema is not None:
             self.ema.update(index)
@@ -188,9 +194,9 @@ class Trainer:
 
     def _losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Losses in the chosen number format."""
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
-        ):
+        if self.precision == torch.float32:
+            return self.family.losses(batch, step)
+        with torch.autocast(self.device.type, self.precision):
             return self.family.losses(batch, step)
 
     # ------------------------------------------------------------ validation and faults
@@ -206,6 +212,7 @@ class Trainer:
             )
         sums: dict[str, float] = {}
         rows = 0
+        self.family.eval()
         with self._averaged():
             for number, batch in enumerate(self._valid_batches):
                 rng = generator(self.seed, "valid", number, device=self.device)
@@ -215,6 +222,7 @@ class Trainer:
                     terms = self._losses(batch, Step(self.state.step, 1.0, rng, player))
                     for name, value in terms.items():
                         sums[name] = sums.get(name, 0.0) + float(value) * count
+        self.family.train()
         figures = {name: value / rows for name, value in sums.items()}
         log.write("valid", self.state.step, figures)
         if figures["loss"] < self.state.best:
@@ -277,7 +285,9 @@ class Trainer:
             self.ema.load(dict(checkpoint.tensors["ema"]))
         self.best = dict(checkpoint.tensors.get("best", {}))
         facts = checkpoint.facts["state"]
-        self.state = State(**{**facts, "best": math.inf if facts["best"] is None else facts["best"]})
+        best = math.inf if facts["best"] is None else facts["best"]
+        # in place, for the loop holds it while rolling back
+        vars(self.state).update(vars(State(**{**facts, "best": best})))
         for warning in checkpoint.warnings:
             self.observer.note(warning)
 
@@ -294,8 +304,15 @@ class Meter:
     """Averages loss terms between reports without waiting for the device at each step."""
 
     def __init__(
-        self, observer: Observer, log: MetricsLog, steps: int | None, batch_size: int
+        self,
+        observer: Observer,
+        log: MetricsLog,
+        steps: int | None,
+        batch_size: int,
+        began: float = 0.0,
     ) -> None:
+        """``began``: share of the training done before, by earlier processes."""
+        self.began = began
         self.observer, self.log = observer, log
         self.steps, self.batch_size = steps, batch_size
         self._terms: dict[str, list[Tensor]] = {}
@@ -314,7 +331,8 @@ class Meter:
         if now - self._shown >= REPORT_SECONDS:
             self._shown = now
             rate = self._count * self.batch_size / (now - self._first)
-            left = (now - self._first) * (1 - progress) / progress if progress > 0 else None
+            gained = progress - self.began
+            left = (now - self._first) * (1 - progress) / gained if gained > 0 else None
             self.observer.progress(Progress(state.step, self.steps, means, rate, left))
         if state.step % LOG_STEPS == 0:
             self.log.write("train", state.step, means, seconds=round(state.elapsed, 3))

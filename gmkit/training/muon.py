@@ -1,8 +1,8 @@
 """Muon: momentum whose matrices are orthogonalised, so that all directions learn alike.
 
 Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": with momentum
-M ← μM + (1 − μ)G, the step is −η U Vᵀ of (1 − μ)G + μM (Nesterov), where U Vᵀ comes from five Newton-Schulz
-iterations X ← aX + (bA + cA²)X, A = XXᵀ, without a singular value decomposition.
+M ← μM + (1 − μ)G, the step is −η U Vᵀ of (1 − μ)G + μM (Nesterov), where U Vᵀ comes from five
+Newton-Schulz iterations X ← aX + (bA + cA²)X, A = XXᵀ, without a singular value decomposition.
 
 torch.optim.Muon iterates in bfloat16, which a processor without bf16 units does some 60 times
 slower than float32; here the number format follows the device, and matrices of one shape are
@@ -26,7 +26,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """About U Vᵀ of each of (K, rows, columns) = U S Vᵀ; singular values come out in 0.7 … 1.2."""
     a, b, c = COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         gram = x @ x.mT
@@ -52,13 +52,13 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Apply the gradients."""
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = {}
+            shapes: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     shapes.setdefault(parameter.shape, []).append(parameter)
             for shape, parameters in shapes.items():
                 momenta = [self._momentum(p) for p in parameters]
-                gradients = [p.grad for p in parameters]
+                gradients = [p.grad for p in parameters if p.grad is not None]
                 torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
                 ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
                 updates = orthogonalised(self._for_iteration(torch.stack(ahead)))
@@ -69,11 +69,12 @@ class Muon(torch.optim.Optimizer):
                     parameters, list(updates.to(parameters[0].dtype).unbind()), alpha=-rate
                 )
 
-    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+    def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
-        return state["momentum"]
+        momentum: Tensor = state["momentum"]
+        return momentum
 
     @staticmethod
     def _for_iteration(stacked: Tensor) -> Tensor:

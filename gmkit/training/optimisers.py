@@ -22,9 +22,7 @@ class Optimiser:
     Newton-Schulz iterations, so that every direction of a weight matrix learns alike).
     """
 
-    def __init__(
-        self, named: Mapping[str, nn.Parameter], config: TrainingConfig
-    ) -> None:
+    def __init__(self, named: Mapping[str, nn.Parameter], config: TrainingConfig) -> None:
         """``named``: parameters of one player."""
         self.parameters = list(named.values())
         self.base = config.learning_rate
@@ -43,14 +41,9 @@ class Optimiser:
             {"params": decayed, "weight_decay": config.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
-        parts.append(
-            torch.optim.AdamW(
-                [group for group in groups if group["params"]],
-                lr=self.base,
-                betas=config.betas,
-                fused=True,
-            )
-        )
+        groups = [group for group in groups if group["params"]]
+        if groups:
+            parts.append(torch.optim.AdamW(groups, lr=self.base, betas=config.betas, fused=True))
         self.parts = parts
         self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
 

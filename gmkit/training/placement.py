@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -31,7 +32,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # not only known but able to compute
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
             f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
@@ -53,7 +54,7 @@ def has_matrix_bf16(device: torch.device) -> bool:
 def processor_flags() -> frozenset[str]:
     """What /proc/cpuinfo says the processor can do; empty where there is none."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as lines:
             for line in lines:
                 if line.lower().startswith(("flags", "features")):
                     return frozenset(line.partition(":")[2].split())

@@ -15,7 +15,7 @@ from gmkit.domain import Domain
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.family import FamilyConfig
-from gmkit.plugins import registry
+from gmkit.plugins import Registry, registry
 from gmkit.trunks import TrunkConfig
 
 
@@ -32,25 +32,28 @@ class Resolved:
     trunk_config: TrunkConfig
 
 
-def resolve(settings: Settings) -> Resolved:
+def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     """Check ``settings`` (nested, the user's own) and fill in what was left open.
+
+    ``stored``: they are the whole configuration of a run, to which nothing is added: what a domain
+    finds suitable today need not be what it did then.
 
     Raises ConfigError naming each wrong option, PluginError for an unknown domain or model.
     """
     known = registry()
     if not settings.get("domain"):
-        raise ConfigError(
-            "no domain was given", hint=f"Add --domain: one of {', '.join(known.domains())}."
-        )
+        raise _no_domain(known, str(_table(settings, "data").get("source") or ""))
     domain = known.domain(str(settings["domain"]))
     model = str(settings.get("model") or "vae")
     info = known.get("family", model)
     family = known.load(info)
     budget = _table(settings, "training").get("time_budget")
-    suited = domain.defaults(model, float(budget) if isinstance(budget, int | float) else None)
-    values = merge(suited, settings, {"model": model})
-    if budget is not None and "steps" not in _table(settings, "training"):
-        values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
+    values = merge(settings, {"model": model})
+    if not stored:
+        suited = domain.defaults(model, float(budget) if isinstance(budget, int | float) else None)
+        values = merge(suited, values)
+        if budget is not None and "steps" not in _table(settings, "training"):
+            values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
     config: RunConfig = validated(RunConfig, values)
     try:
         codec = domain.codec(config.codec)
@@ -68,6 +71,24 @@ def resolve(settings: Settings) -> Resolved:
     )
     assert isinstance(info, FamilyInfo)
     return Resolved(whole, domain, codec, family, info, family_config, trunk_config)
+
+
+def _no_domain(known: Registry, source: str) -> ConfigError:
+    """What to type instead. A file's ending suggests a domain; it is never chosen silently, since
+    the next plugin installed would change what the same command means."""
+    domains = known.domains()
+    reading = [n for n, info in domains.items() if source.lower().endswith(info.extensions)]
+    dataset = known.datasets().get(source)
+    if dataset is not None and dataset.domain in domains:
+        reading = [dataset.domain]
+    if not domains:
+        hint = "No domain is installed. For molecules: pip install 'gmkit[molecules]'"
+    elif reading and source:
+        hint = f"{source} is for {reading[0]}: add --domain {reading[0]}"
+    else:
+        shown = "\n".join(f"  --domain {name:<12} {info.summary}" for name, info in domains.items())
+        hint = f"Say what kind of data it is:\n{shown}"
+    return ConfigError("no domain was given", hint=hint)
 
 
 def _table(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:

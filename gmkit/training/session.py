@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +25,24 @@ from gmkit.codecs import Codec
 from gmkit.config import RunConfig, read_toml, write_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
-from gmkit.data.source import open_source
+from gmkit.data.source import Source, open_source
 from gmkit.domain import Domain
 from gmkit.errors import ArtifactError, ConfigError, DataError
 from gmkit.families import Family
 from gmkit.metrics.evaluation import Evaluation
+from gmkit.observer import Observer
 from gmkit.plugins import registry
+from gmkit.randomness import derive
 from gmkit.training.checkpoint import latest_checkpoint, load_checkpoint
-from gmkit.training.dataset import Dataset, build_dataset, copy_rejects, read_codec, write_codec
+from gmkit.training.dataset import (
+    REJECTS,
+    Dataset,
+    build_dataset,
+    copy_rejects,
+    read_codec,
+    write_codec,
+)
 from gmkit.training.loop import State, Trainer
-from gmkit.training.observer import Observer
 from gmkit.training.placement import (
     choose_device,
     choose_precision,
@@ -41,7 +50,6 @@ from gmkit.training.placement import (
     has_matrix_bf16,
     threads,
 )
-from gmkit.training.randomness import derive
 from gmkit.training.resolve import Resolved, resolve
 
 START_FILES = ("config.toml", "codec.json", "codec.safetensors")
@@ -91,6 +99,7 @@ class Session:
         self.observer.stage("Training")
         with threads(choose_threads(config, work)):
             self.state = trainer.run(resume=self.resume)
+        self.observer.advance(self.state.step, self.state.step)
         return self.state
 
     def complete(self, samples: pa.Table, evaluation: Evaluation) -> None:
@@ -127,8 +136,10 @@ class Session:
 def start_session(
     resolved: Resolved, data: Any, out: str | Path | None, observer: Observer, began: float
 ) -> Session:
-    """A new run: its folder, data, codec and untrained family."""
+    """A new run: its folder, data, codec and untrained family. When that fails the folder goes
+    again."""
     config = resolved.config
+    choose_device(config.training.device)  # one that is not there is told before any work
     source = open_source(
         data if data is not None else config.data.source or None,
         domain=resolved.domain,
@@ -137,16 +148,27 @@ def start_session(
     )
     folder = new_folder(Path(out) if out else None, f"{config.domain}-{config.model}")
     try:
-        dataset, codec = build_dataset(
-            source, resolved.domain, resolved.codec, config.data, config.seed, observer
-        )
-        write_text_atomic(folder / "config.toml", write_toml(config))
-        write_codec(folder, codec)
-        copied = copy_rejects(dataset, folder)
+        return _begin(folder, resolved, source, observer, began)
     except BaseException:
-        if not any(folder.iterdir()):
+        with contextlib.suppress(OSError):  # the fault itself is what must be told
+            for name in (*START_FILES, REJECTS):
+                (folder / name).unlink(missing_ok=True)
             folder.rmdir()
         raise
+
+
+def _begin(
+    folder: Path, resolved: Resolved, source: Source, observer: Observer, began: float
+) -> Session:
+    """Everything before the first step. ``config.toml`` comes first: from then on the run can be
+    taken up again."""
+    config = resolved.config
+    dataset, codec = build_dataset(
+        source, resolved.domain, resolved.codec, config.data, config.seed, observer
+    )
+    write_text_atomic(folder / "config.toml", write_toml(config))
+    write_codec(folder, codec)
+    copied = copy_rejects(dataset, folder)
     if copied is not None:
         observer.note(f"{dataset.rejected:,} unusable records set aside in {copied}")
     family = new_family(resolved, codec)
@@ -156,20 +178,21 @@ def start_session(
 def resume_session(folder: Path, data: Any, observer: Observer) -> Session:
     """An unfinished run, to be taken up at its last checkpoint.
 
-    Raises ConfigError for a finished run, ArtifactError for a damaged one or none at all,
-    DataError when the data is no longer the same.
+    One that was killed before its first checkpoint begins anew. Raises ConfigError for a finished
+    run, ArtifactError for a damaged one or none at all, DataError when the data is no longer the
+    same.
     """
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder}: no such folder", hint="Give the folder of a run.")
     clear_litter(folder)
     if (folder / manifests.NAME).exists():
         raise ConfigError(
             f"{folder} is a finished run",
             hint=f"Look at it with: gmkit evaluate {folder}; or train another with --out.",
         )
-    newest = latest_checkpoint(folder) if folder.is_dir() else None
+    newest = latest_checkpoint(folder)
     if newest is None:
-        raise ArtifactError(
-            f"{folder} holds no checkpoint to go on from", hint="Train it without --resume."
-        )
+        return _from_its_start(folder, data, observer)
     carried = load_checkpoint(newest).facts["carry"]
     for name, sha256 in carried["files"].items():
         if not (folder / name).is_file() or file_facts(folder / name).sha256 != sha256:
@@ -177,13 +200,47 @@ def resume_session(folder: Path, data: Any, observer: Observer) -> Session:
                 f"{folder / name} is damaged or was changed since training began",
                 hint="Restore it from a copy, or train again.",
             )
-    resolved = resolve(read_toml(folder / "config.toml"))
+    resolved = resolve(read_toml(folder / "config.toml"), stored=True)
+    choose_device(resolved.config.training.device)
     dataset = reopen(folder, resolved.config, resolved.domain, data, observer, carried["data"])
     codec = read_codec(folder, type(resolved.codec))
     family = new_family(resolved, codec)
     return Session(
         folder, resolved, dataset, codec, family, observer, time.monotonic(), resume=True
     )
+
+
+def _from_its_start(folder: Path, data: Any, observer: Observer) -> Session:
+    """A run that has its configuration and nothing else yet."""
+    if not (folder / "config.toml").is_file():
+        raise ArtifactError(
+            f"{folder}: not a gmkit run: it has neither a checkpoint nor a config.toml",
+            hint="Give the folder of an unfinished run, or train a new one without --resume.",
+        )
+    resolved = resolve(read_toml(folder / "config.toml"), stored=True)
+    choose_device(resolved.config.training.device)
+    source = _source(folder, resolved.config, resolved.domain, data)
+    return _begin(folder, resolved, source, observer, time.monotonic())
+
+
+def _source(folder: Path, config: RunConfig, domain: Domain, data: Any) -> Source:
+    """What a run learns from: its own data, or ``data`` in place of it."""
+    try:
+        return open_source(
+            data if data is not None else config.data.source or None,
+            domain=domain,
+            registry=registry(),
+            column=config.data.column,
+        )
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"the data of {folder} cannot be read: {error.reason}",
+            file=error.file,
+            column=error.column,
+            hint="If it has moved, say where it is now: --data PATH.",
+        ) from error
 
 
 def reopen(
@@ -197,15 +254,10 @@ def reopen(
     """The data of a run, with the split it was trained on. Raises DataError if it changed."""
     if facts is None:
         facts = manifests.read_manifest(folder).data.model_dump()
-    source = open_source(
-        data if data is not None else config.data.source or None,
-        domain=domain,
-        registry=registry(),
-        column=config.data.column,
-    )
+    source = _source(folder, config, domain, data)
     if source.fingerprint() != facts["fingerprint"]:
         raise DataError(
-            f"not the data that {folder} was trained on ({facts['name']})",
+            f"not the data that {folder} was trained on ({facts['name']}), or changed since",
             file=source.name,
             hint="Give the original with --data, or train a new run on this one.",
         )
@@ -226,13 +278,9 @@ def new_folder(wanted: Path | None, name: str) -> Path:
 
     Raises ConfigError when it is there and not empty, DataError when it cannot be made.
     """
-    if wanted is not None and wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
-        raise ConfigError(
-            f"{wanted} is already there",
-            hint=f"Choose another --out, or go on with it: gmkit train --resume {wanted}",
-        )
     try:
         if wanted is not None:
+            _refuse_taken(wanted)
             wanted.mkdir(parents=True, exist_ok=True)
             return wanted
         number = 1
@@ -250,12 +298,23 @@ def new_folder(wanted: Path | None, name: str) -> Path:
         ) from error
 
 
+def _refuse_taken(wanted: Path) -> None:
+    """Raise ConfigError for a file, or a folder that holds something, and say what it is."""
+    clear_litter(wanted)
+    if not wanted.exists() or (wanted.is_dir() and not any(wanted.iterdir())):
+        return
+    hint = "Choose another --out."
+    if (wanted / manifests.NAME).exists():
+        hint = f"It is a finished run: gmkit evaluate {wanted}, or choose another --out."
+    elif (wanted / "config.toml").exists():
+        hint = f"Go on with it: gmkit train --resume {wanted}, or choose another --out."
+    raise ConfigError(f"{wanted} is already there", hint=hint)
+
+
 def start_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that training rests on."""
     return {
-        name: file_facts(folder / name).sha256
-        for name in START_FILES
-        if (folder / name).exists()
+        name: file_facts(folder / name).sha256 for name in START_FILES if (folder / name).exists()
     }
 
 

@@ -33,5 +33,6 @@ class StopRequest:
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None: a handler that Python did not install, and cannot put back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}

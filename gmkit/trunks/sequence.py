@@ -136,28 +136,30 @@ class SequenceDecoder(Decoder):
             name: self._blank(f, len(latent), latent.device) for name, f in self.sequences.items()
         }
         rows = torch.arange(len(latent), device=latent.device)
-        last = _last_known(self.sequences, given, known)
+        ends = {
+            name: f.end
+            for name, f in self.sequences.items()
+            if isinstance(f, Categorical) and f.end is not None
+        }
+        last = _last_known(ends, given, known)
         current: Batch = {}
         caches = self.body.caches(len(latent), self.length, context)
         x = (self.start + context)[:, None]
         for step in range(self.length):
             params = self._sequence_params(self.body.step(x, caches, step))
-            for name, position in last.items():  # no end before what must still come
-                ends = params[name][..., self.sequences[name].end]
-                ends.masked_fill_((step < position[rows])[:, None], -math.inf)
-            before, current = current, {
-                name: f.sample(params[name], rng, temperature)
-                for name, f in self.sequences.items()
-            }
-            for name, value in before.items():  # an ended sequence stays ended beside another
-                end = getattr(self.sequences[name], "end", None)
-                if end is not None:
-                    current[name] = current[name].masked_fill(value == end, end)
+            for name, end in ends.items():
+                if name in last:  # no end before what is known to come
+                    early = step < last[name][rows]
+                    params[name][early, :, end] = -math.inf
+            before, current = current, Space(self.sequences).sample(params, rng, temperature)
+            for name in before.keys() & ends:  # an ended sequence stays so beside another
+                over = before[name] == ends[name]
+                current[name] = current[name].masked_fill(over, ends[name])
             current = put_known(current, *_at(step, rows, given, known))
             for name, value in current.items():
                 drawn[name][rows, step] = value[:, 0]
-            alive = self._alive(current)
-            if alive is not None:
+            if len(ends) == len(current):
+                alive = torch.stack([current[n][:, 0] != end for n, end in ends.items()]).any(0)
                 remaining = int(alive.sum())
                 if remaining == 0:
                     break
@@ -186,17 +188,6 @@ class SequenceDecoder(Decoder):
     def _flat_params(self, context: Tensor) -> Params:
         return self.flat_output(context) if self.flat_output is not None else {}
 
-    def _alive(self, current: Batch) -> Tensor | None:
-        """(B,) records of which some sequence goes on; None when none can ever end."""
-        going = [
-            value[:, 0] != f.end
-            for name, value in current.items()
-            if isinstance(f := self.sequences[name], Categorical) and f.end is not None
-        ]
-        if len(going) < len(current):
-            return None
-        return torch.stack(going).any(0)
-
     def _blank(self, field: Field, rows: int, device: torch.device) -> Tensor:
         """A value to write into: all ``end``, or zeros."""
         end = field.end if isinstance(field, Categorical) and field.end is not None else 0
@@ -218,11 +209,25 @@ class SequenceTrunk(Trunk):
 def _at(
     step: int, rows: Tensor, given: Batch | None, known: Mapping[str, Tensor] | None
 ) -> tuple[Batch | None, Mapping[str, Tensor] | None]:
-    """The given elements of one position, (B, 1), for the records still going."""
+    """The given elements of one position, (B, 1), for the records still going. What lies beyond
+    a mask, that of a trimmed batch, is not known."""
     if given is None or known is None:
         return None, None
     here = slice(step, step + 1)
-    return (
-        {name: value[rows, here] for name, value in given.items() if value.dim() > 1},
-        {name: mask[rows, here] for name, mask in known.items() if mask.dim() > 1},
-    )
+    masks = {n: mask[rows, here] for n, mask in known.items() if mask.dim() == 2}
+    masks = {n: mask for n, mask in masks.items() if mask.shape[1]}
+    return {n: given[n][rows, here] for n in masks}, masks
+
+
+def _last_known(
+    ends: Mapping[str, int], given: Batch | None, known: Mapping[str, Tensor] | None
+) -> dict[str, Tensor]:
+    """Name → (B,) position of the last element known to lie before the end; −1 for none."""
+    if given is None or known is None:
+        return {}
+    last = {}
+    for name in known.keys() & ends:
+        inside = known[name] & (given[name] != ends[name])
+        places = torch.arange(inside.shape[1], device=inside.device)
+        last[name] = torch.where(inside, places, -1).amax(1)
+    return last

@@ -14,6 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def head_count(width: int, head_width: int) -> int:
+    """Heads of at least ``head_width`` channels that share ``width``, a multiple of 8, evenly."""
+    most = max(1, width // head_width)
+    return next(heads for heads in range(most, 0, -1) if width % (2 * heads) == 0)
+
+
 def rotary(positions: Tensor, head_width: int) -> Tensor:
     """Angles (L, head_width/2) of rotary positions, wavelengths 2π … 2π·10⁴."""
     rates = 10_000 ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
@@ -43,7 +49,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
-        self.heads = max(1, width // head_width)
+        self.heads = head_count(width, head_width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
         self.query_norm = nn.RMSNorm(width // self.heads)
@@ -108,7 +114,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(width, head_width) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
-        self.heads = max(1, width // head_width)
+        self.heads = head_count(width, head_width)
         self.head_width = width // self.heads
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:

@@ -21,10 +21,10 @@ _SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 4), "base
 class TrunkConfig(BaseModel):
     """``trunk.*`` options. ``size`` sets width and depth; either can be given by itself."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     size: Size = Field("small", description="tiny, small or base: sets width and depth")
-    width: int | None = Field(None, ge=8, description="channels; a multiple of 8")
+    width: int | None = Field(None, ge=8, multiple_of=8, description="channels; a multiple of 8")
     depth: int | None = Field(None, ge=1, le=64, description="blocks of the decoder or denoiser")
     encoder_depth: int | None = Field(None, ge=1, le=64, description="blocks of the encoder")
     head_width: int = Field(32, ge=8, description="channels of one attention head")

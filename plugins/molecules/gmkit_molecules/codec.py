@@ -62,7 +62,7 @@ class MoleculeCodec(Codec):
         DataError when there is no text column ``smiles``.
         """
         rejects, kept, smiles, texts = [], [], [], []
-        with quietly(), self._notation.scope():
+        with quietly():
             for row, value in enumerate(_strings(records)):
                 try:
                     canonical, text = self._translate(value)
@@ -158,8 +158,7 @@ class MoleculeCodec(Codec):
         means nothing (it counts as invalid)."""
         vocabulary, _ = self._vocabulary()
         texts = vocabulary.decode(batch[TOKENS].cpu().numpy())
-        with self._notation.scope():
-            smiles = [self._notation.to_smiles(text) for text in texts]
+        smiles = list(map(self._notation.to_smiles, texts))
         return pa.RecordBatch.from_pydict({COLUMN: pa.array(smiles, pa.string())})
 
     # ------------------------------------------------------------ storage

@@ -61,8 +61,24 @@ class MoleculesDomain(Domain):
         return pa.concat_arrays(list(valid))
 
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
-        """The core's own; the codec's defaults (SELFIES, byte pairs) suit every family."""
-        return {}
+        """A small Transformer and small batches: on two cores the number of updates decides.
+
+        The VAE's 0.25 free nats in each of 32 dimensions keep the latent in use, without which
+        the causal decoder ignores it (KL 0.03 nats instead of 7, at an equal bound).
+        """
+        settings: dict[str, Any] = {
+            "trunk": {"width": 128, "depth": 3, "encoder_depth": 1},
+            "training": {
+                "steps": 1200,
+                "batch_size": 64,
+                "learning_rate": 3e-3,
+                "warmup": 50,
+                "evaluate_every": 300,
+            },
+        }
+        if family == "vae":
+            settings["family"] = {"latent": 32, "free_bits": 0.25}
+        return settings
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
         """Up to ten molecules with weight (g/mol), logP and QED."""

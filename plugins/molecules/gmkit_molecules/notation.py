@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import selfies
 
 from gmkit_molecules.chemistry import canonical, quietly
+from gmkit_molecules.selfies_reader import UnknownTokenError, read
+from gmkit_molecules.selfies_writer import write
 from gmkit_molecules.valence import selfies_constraints
 
 # Schwaller et al., Molecular Transformer, ACS Cent. Sci. 5 (2019) 1572, with what RDKit also
@@ -33,9 +34,6 @@ class Notation(Protocol):
 
     name: str
 
-    def scope(self) -> AbstractContextManager[object]:
-        """Enter once around many calls: spares each its own preparation."""
-
     def from_smiles(self, smiles: str) -> str:
         """The text for a canonical SMILES. Raises NotationError."""
 
@@ -50,10 +48,6 @@ class Smiles:
     """SMILES as they are: a sequence of tokens need not be a molecule."""
 
     name = "smiles"
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Nothing to prepare."""
-        return nullcontext()
 
     def from_smiles(self, smiles: str) -> str:
         """Unchanged."""
@@ -77,22 +71,14 @@ class Selfies:
 
     name = "selfies"
 
-    def scope(self) -> AbstractContextManager[object]:
-        """Valence limits in force; the library's own are put back on leaving."""
-        return selfies_constraints()
-
     def from_smiles(self, smiles: str) -> str:
         """SELFIES, checked to lead back to the same canonical SMILES.
 
-        The check costs as much as the translation; ``_PLAIN`` ones are spared it.
+        The check costs more than the translation; ``_PLAIN`` ones are spared it.
         """
-        with selfies_constraints():
-            try:
-                text: str = selfies.encoder(smiles)
-            except selfies.EncoderError as error:
-                raise NotationError(_reason(error)) from None
-            except Exception as error:  # the library's parser also lets KeyError & co. through
-                raise NotationError(f"SELFIES cannot write this molecule: {error!r}") from None
+        text = write(smiles)
+        if text is None:
+            text = _library_encoder(smiles)
         if not _PLAIN.fullmatch(smiles):
             with quietly():
                 kept = canonical(self.to_smiles(text)) == smiles
@@ -102,12 +88,11 @@ class Selfies:
 
     def to_smiles(self, text: str) -> str:
         """The decoder's SMILES in Kekulé form, not canonical."""
-        with selfies_constraints():
-            try:
-                smiles: str = selfies.decoder(text)
-            except Exception:  # hostile tokens of a foreign codec; a model's own never get here
-                return ""
-        return smiles
+        try:
+            smiles = read(text)
+        except (UnknownTokenError, RecursionError):  # hostile tokens; a model's own never get here
+            return ""
+        return _library_decoder(text) if smiles is None else smiles
 
     def tokens(self, text: str) -> list[str]:
         """One per bracket, and the dot between fragments."""
@@ -124,6 +109,28 @@ def _split(pattern: re.Pattern[str], text: str) -> list[str]:
     if sum(map(len, tokens)) != len(text):
         raise NotationError(f"{text[:60]!r} has characters outside every token")
     return tokens
+
+
+def _library_encoder(smiles: str) -> str:
+    """SELFIES by the library, or its reason to refuse. Raises NotationError."""
+    with selfies_constraints():
+        try:
+            text: str = selfies.encoder(smiles)
+        except selfies.EncoderError as error:
+            raise NotationError(_reason(error)) from None
+        except Exception as error:  # the library's parser also lets KeyError & co. through
+            raise NotationError(f"SELFIES cannot write this molecule: {error!r}") from None
+    return text
+
+
+def _library_decoder(text: str) -> str:
+    """SMILES by the library; ``""`` for a text that is not made of tokens."""
+    with selfies_constraints():
+        try:
+            smiles: str = selfies.decoder(text)
+        except Exception:
+            return ""
+    return smiles
 
 
 _BONDS = re.compile(r"\[(\S+?) with (\d+) bond\(s\) - a max\. of (-?\d+)")

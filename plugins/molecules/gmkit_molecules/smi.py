@@ -74,15 +74,20 @@ class SmilesWriter:
 
     def __init__(self, path: Path, *, gz: bool) -> None:
         self._out = LineWriter(path, gz=gz)
+        self.skipped = 0
+        """Records with neither SMILES nor name so far: their line would be blank, which is none."""
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append records; a missing SMILES leaves its place empty."""
+        """Append records; a missing SMILES leaves its place before the name empty."""
         smiles = batch.column("smiles").to_pylist()
         names = batch.column("name").to_pylist() if "name" in batch.schema.names else smiles
         named = names is not smiles
         for molecule, name in zip(smiles, names, strict=True):
             tail = "\t" + " ".join(str(name).split()) if named and name is not None else ""
-            self._out.write(f"{molecule or ''}{tail}\n")
+            if molecule or tail:
+                self._out.write(f"{molecule or ''}{tail}\n")
+            else:
+                self.skipped += 1
 
     def close(self) -> None:
         """Complete the file."""

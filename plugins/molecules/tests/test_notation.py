@@ -87,7 +87,7 @@ def test_selfies_refuse_with_a_reason(smiles: str, reason: str) -> None:
 
 
 def test_what_selfies_would_change_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selfies, "encoder", lambda smiles: "[C]")
+    monkeypatch.setattr("gmkit_molecules.notation.write", lambda smiles: "[C]")
     with pytest.raises(NotationError, match="SELFIES does not keep this molecule"):
         Selfies().from_smiles("C[C@H](N)C(=O)O")
 

@@ -1,4 +1,4 @@
-"""What training tells whoever watches: a terminal, a log, a notebook, nobody."""
+"""What work tells whoever watches: a terminal, a log, a notebook, nobody."""
 
 from __future__ import annotations
 

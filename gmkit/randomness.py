@@ -17,9 +17,7 @@ def derive(seed: int, *path: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
-def generator(
-    seed: int, *path: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator for a purpose, on the device where its draws are needed."""
     rng = torch.Generator(device=device)
     rng.manual_seed(derive(seed, *path))
