@@ -238,7 +238,7 @@ class Report:
     ) -> None:
         """A figure, held against a bound where one is given."""
         bound = at_most if at_least is None else at_least
-        self.goals.append(Goal(name, value, unit, bound, at_least is None))
+        self.goals.append(Goal(name, value, unit, bound, at_most=at_least is None))
 
     def note(self, text: str) -> None:
         """A remark that belongs to the figures."""

@@ -115,4 +115,4 @@ class TerminalObserver(Observer):
 
 def _short(value: float) -> str:
     """Three significant digits, or all of a large number's whole ones."""
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e7 else f"{value:.3g}"
+    return f"{value:,.0f}" if 99.95 <= abs(value) < 1e7 else f"{value:#.3g}"

@@ -64,8 +64,14 @@ def default_workers() -> int:
 def _in_processes(fn: Callable[[T], R], batches: Iterable[T], workers: int) -> Iterator[R]:
     # joblib.Parallel(return_as="generator") would pull batches as fast as workers finish them,
     # however slowly results are taken; a window over the executor bounds both.
+    from multiprocessing import resource_tracker
+
     from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
+    if os.name == "posix":
+        # Left to the first submit, its start ends by letting Ctrl-C through, which the workers
+        # started next would inherit (_interrupts_held).
+        resource_tracker.ensure_running()
     executor = ProcessPoolExecutor(
         workers, initializer=_ignore_interrupts, env={"OMP_NUM_THREADS": "1"}
     )

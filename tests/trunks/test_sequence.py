@@ -122,7 +122,7 @@ def test_an_ended_sequence_feeds_its_end_beside_a_longer_one(make):
     ended &= space.fields["b"].observed(drawn["b"])
     assert float(ended.sum()) > 700
     excess = ((drawn["b"] == 0).float() - chance)[ended]
-    assert abs(float(excess.mean())) < 4 * float(excess.std()) / len(excess) ** 0.5
+    assert abs(excess.mean().item()) < 4 * excess.std().item() / len(excess) ** 0.5
 
 
 def test_the_end_is_put_off_until_the_last_known_element(make):

@@ -1,0 +1,74 @@
+"""The quick benchmarks run, and what they write becomes a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def results(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("benchmarks") / "results.jsonl"
+    run("startup.py", "--repeats", "1", "--json", str(file))
+    tiny = ["--rounds", "1", "--steps", "3", "--batch-size", "4", "--cases", "flat"]
+    run("loop.py", *tiny, "--json", str(file))
+    return file
+
+
+def test_results_name_machine_command_and_goals(measured: Path) -> None:
+    startup, loop = results(measured)
+    assert (startup["benchmark"], loop["benchmark"]) == ("startup", "loop")
+    assert startup["command"] == "python benchmarks/startup.py --repeats 1"
+    assert startup["machine"]["cores"] >= 1
+    assert startup["machine"]["packages"]["torch"]
+    assert startup["load"]["before"] >= 0
+    heavy = {goal["name"]: goal for goal in startup["goals"]}["gmkit --help, heavy modules"]
+    assert (heavy["value"], heavy["met"]) == (0, True)
+
+
+def test_the_loop_is_split_into_sections(measured: Path) -> None:
+    sections, turns = results(measured)[1]["tables"]
+    values = {row[0]: row[1] for row in sections["rows"]}
+    assert all(float(values[n]) > 0 for n in ("forward", "backward", "batch", "clip, guard", "EMA"))
+    assert turns["columns"][3:6] == ["bare", "featured", "trainer"]
+
+
+def test_the_report_marks_what_was_missed(measured: Path, tmp_path: Path) -> None:
+    lines = results(measured)
+    lines[0]["goals"][0] |= {"value": 999.0, "bound": 200.0, "at_most": True, "met": False}
+    lines[0]["quiet"] = False
+    old = {**lines[0], "title": "An older run of the same command"}
+    file, page = tmp_path / "results.jsonl", tmp_path / "page.md"
+    file.write_text("".join(json.dumps(line) + "\n" for line in [old, *lines]), encoding="utf-8")
+    run("report.py", str(file), "--out", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert "| gmkit --help, median | 999 ms | ≤ 200 ms | **missed** |" in text
+    assert "The machine was not quiet" in text
+    assert text.index("## Start-up") < text.index("## Training-loop overhead")
+    assert "An older run" not in text

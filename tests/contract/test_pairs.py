@@ -1,0 +1,203 @@
+"""Every domain × every family that is registered, a new plugin's included: 20 steps on its default
+data, and all that the contract promises of the result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import gmkit
+from gmkit.codecs import Batch
+from gmkit.families import Family, Step
+from gmkit.plugins import registry
+from gmkit.randomness import generator
+from gmkit.run import Run, plan
+from gmkit.training.batches import in_order
+from gmkit.training.session import new_family
+
+PAIRS = [(d, f) for d in registry().domains() for f in registry().families()]
+SETTINGS = [
+    "data.limit=300",
+    "training.steps=20",
+    "training.save_steps=5",
+    "training.batch_size=32",
+    "training.warmup=1",
+    "training.learning_rate=3e-3",
+    "training.threads=1",
+    "trunk.width=16",
+    "trunk.depth=1",
+]
+CAPABILITIES = {"log_prob", "reconstruct", "encode", "complete", "critic", "denoise_error"}
+
+
+class Pair(NamedTuple):
+    """A trained pair and some of its held-out records as a batch."""
+
+    domain: str
+    family: str
+    run: Run
+    batch: Batch
+
+    @property
+    def model(self) -> Family:
+        return self.run.family
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="×".join)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: None
+) -> Pair:
+    """Trained once for all tests of the pair."""
+    domain, family = request.param
+    out = tmp_path_factory.mktemp("pairs") / f"{domain}-{family}"
+    run = gmkit.train(domain=domain, model=family, settings=SETTINGS, out=out, device="cpu")
+    held_out = in_order(run.dataset().part("test"), run.family.space, 16, "cpu")
+    return Pair(domain, family, run, held_out[0])
+
+
+def rng() -> torch.Generator:
+    return generator(7, "pairs")
+
+
+def total_loss(model: Family, batch: Batch) -> dict[str, float]:
+    """Every player's loss at the end of training's schedules."""
+    with torch.no_grad():
+        return {
+            player: float(model.losses(batch, Step(20, 1.0, rng(), player))["loss"])
+            for player in model.players
+        }
+
+
+def test_losses_are_finite_and_fall(pair: Pair, report: Callable[..., None]) -> None:
+    resolved = plan(domain=pair.domain, model=pair.family, settings=SETTINGS)
+    data = pair.run.dataset().part("train")
+    batch = in_order(data, pair.model.space, 256, "cpu")[0]
+    before = total_loss(new_family(resolved, pair.run.codec).eval(), batch)
+    after = total_loss(pair.model, batch)
+    assert all(map(torch.isfinite, map(torch.tensor, [*before.values(), *after.values()])))
+    if len(pair.model.players) == 1:  # players against each other need not all gain
+        assert after["model"] < before["model"]
+    told = [f"{name} {before[name]:.3g} → {after[name]:.3g}" for name in before]
+    abilities = " ".join(sorted(pair.model.capabilities))
+    report(pair.domain, pair.family, ", ".join(told), abilities)
+
+
+def test_samples_are_records_of_the_domain(pair: Pair) -> None:
+    table = pair.run.sample(7)
+    assert table.num_rows == 7
+    known = pair.run.dataset().records.schema
+    assert table.schema.types == [known.field(name).type for name in table.schema.names]
+    domain = pair.run.domain
+    if domain.column:
+        assert domain.column in table.schema.names
+    valid = domain.validate(table.combine_chunks().to_batches()[0])
+    assert len(valid) == 7
+    assert pa.types.is_boolean(valid.type)
+
+
+def test_the_same_seed_gives_the_same_bytes(pair: Pair) -> None:
+    first = ipc(pair.run.sample(7, seed=3))
+    assert ipc(pair.run.sample(7, seed=3)) == first
+    assert ipc(pair.run.sample(7, seed=4)) != first
+
+
+def ipc(table: pa.Table) -> list[bytes]:
+    return [batch.serialize().to_pybytes() for batch in table.combine_chunks().to_batches()]
+
+
+def test_a_fresh_process_draws_the_same(command: Any, pair: Pair, tmp_path: Path) -> None:
+    out = tmp_path / "s.parquet"
+    words = ["sample", pair.run.folder, "-n", 7, "--seed", 3, "--device", "cpu", "--out", out]
+    outcome = command(*words)
+    assert outcome.code == 0, outcome.err
+    assert pq.read_table(out).equals(pair.run.sample(7, seed=3))
+    assert ipc(gmkit.load(pair.run.folder, device="cpu").sample(7, seed=3)) == ipc(
+        pair.run.sample(7, seed=3)
+    )
+
+
+def test_resumed_after_a_kill_equals_straight(command: Any, pair: Pair, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    sets = [word for setting in SETTINGS for word in ("--set", setting)]
+    words = ["--domain", pair.domain, "--model", pair.family, "--device", "cpu", "--out", run]
+    running = command.start("train", *words, *sets)
+    running.until(lambda: any((run / "checkpoints").glob("step-0000001*")))
+    time.sleep(0.01)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    assert not (run / "manifest.json").exists()
+    outcome = command("train", "--resume", run)
+    assert outcome.code == 0, outcome.err
+    straight = pair.run.folder / "model.safetensors"
+    assert (run / "model.safetensors").read_bytes() == straight.read_bytes()
+
+
+def test_capabilities_are_the_methods_there_are(pair: Pair) -> None:
+    declared = registry().families()[pair.family].capabilities
+    kind = type(pair.model)
+    assert declared == kind.capabilities <= CAPABILITIES
+    for name in CAPABILITIES:
+        own = getattr(kind, name, None)
+        present = callable(own) and own is not getattr(Family, name, None)
+        assert present == (name in declared), name
+
+
+def needs(pair: Pair, capability: str) -> None:
+    if capability not in pair.model.capabilities:
+        pytest.skip(f"{pair.family} has no {capability}")
+
+
+def test_log_prob(pair: Pair) -> None:
+    needs(pair, "log_prob")
+    scores = pair.model.log_prob(pair.batch, rng(), 2)
+    rows = len(next(iter(pair.batch.values())))
+    assert scores.total.shape == (rows,)
+    assert scores.total.isfinite().all()
+    parts = torch.stack(list(scores.fields.values())).sum(0)
+    torch.testing.assert_close(parts, scores.total, rtol=1e-4, atol=1e-3)
+    assert set(pair.model.space.names) <= set(scores.fields)
+
+
+def test_reconstruct(pair: Pair) -> None:
+    needs(pair, "reconstruct")
+    check_records(pair, pair.model.reconstruct(pair.batch, rng()))
+
+
+def check_records(pair: Pair, batch: Batch) -> None:
+    """Well-formed values of every field, from which the codec makes as many records."""
+    rows = len(next(iter(pair.batch.values())))
+    assert set(batch) >= set(pair.model.space.names)
+    assert all(len(value) == rows for value in batch.values())
+    assert pair.run.codec.decode(batch).num_rows == rows
+
+
+def test_encode(pair: Pair) -> None:
+    needs(pair, "encode")
+    latents = pair.model.encode(pair.batch)
+    assert latents.dim() == 2
+    assert len(latents) == len(next(iter(pair.batch.values())))
+    assert latents.isfinite().all()
+    torch.testing.assert_close(pair.model.encode(pair.batch), latents)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_complete_keeps_what_is_known(pair: Pair, share: float) -> None:
+    needs(pair, "complete")
+    names = pair.model.space.names
+    chance = {n: torch.rand(pair.batch[n].shape, generator=rng()) for n in names}
+    known = {name: chance[name] < share for name in names}
+    completed = pair.model.complete(pair.batch, known, rng())
+    check_records(pair, completed)
+    for name in names:
+        given = pair.batch[name]
+        same = completed[name][:, : given.shape[1]] if given.dim() > 1 else completed[name]
+        assert torch.equal(same[known[name]], given[known[name]])
