@@ -82,6 +82,14 @@ class TrainingConfig(Section):
         return self
 
 
+class SamplingConfig(Section):
+    """``sampling.*``: how records are drawn when the caller does not say."""
+
+    temperature: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="below 1: safer and less diverse"
+    )
+
+
 class RunConfig(Section):
     """All options of a run. ``codec`` and ``family`` are checked by their own models."""
 
@@ -93,6 +101,7 @@ class RunConfig(Section):
     family: Settings = Field(default_factory=dict)
     trunk: Settings = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
+    sampling: SamplingConfig = SamplingConfig()
 
 
 def read_toml(path: Path) -> Settings:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ from gmkit.artifact.files import clear_litter, write_json_atomic
 from gmkit.artifact.manifest import Manifest
 from gmkit.artifact.tensors import load_tensors
 from gmkit.codecs import Batch, Codec
-from gmkit.config import RunConfig, Settings, merge, parse_settings, read_toml
+from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
 from gmkit.errors import ConfigError, Interrupted
@@ -36,9 +35,9 @@ from gmkit.observer import Observer
 from gmkit.plugins import registry
 from gmkit.randomness import derive, generator
 from gmkit.training.batches import in_order
-from gmkit.training.budget import parse_duration
 from gmkit.training.dataset import Dataset, read_codec
 from gmkit.training.placement import choose_device
+from gmkit.training.request import requested
 from gmkit.training.resolve import Resolved, resolve
 from gmkit.training.session import Session, resume_session, start_session
 
@@ -131,38 +130,9 @@ def _through(session: Session) -> Run:
         ) from stop
 
 
-def plan(
-    *,
-    config: str | Path | None = None,
-    settings: Mapping[str, Any] | Iterable[str] = (),
-    data: Any = None,
-    **options: Any,
-) -> Resolved:
+def plan(**options: Any) -> Resolved:
     """The whole configuration that ``train`` with these arguments would use."""
-    given = settings if isinstance(settings, Mapping) else parse_settings(settings)
-    budget = options.get("time_budget")
-    dedicated: Settings = {
-        "domain": options.get("domain") or None,
-        "model": options.get("model") or None,
-        "seed": options.get("seed"),
-        "data": {
-            "source": _place(data) if isinstance(data, str | Path) else None,
-            "column": options.get("column") or None,
-            "strict": options.get("strict"),
-        },
-        "training": {
-            "time_budget": parse_duration(budget) if isinstance(budget, str) else budget,
-            "device": options.get("device"),
-            "precision": options.get("precision"),
-        },
-    }
-    return resolve(merge(read_toml(Path(config)) if config else {}, given, dedicated))
-
-
-def _place(data: str | Path) -> str:
-    """A path made absolute, so that the run finds its data from any folder; a name as it is."""
-    path = Path(data).expanduser()
-    return str(path.absolute()) if os.path.lexists(path) else str(data)
+    return resolve(requested(**options))
 
 
 def finish(session: Session) -> Run:
@@ -238,14 +208,18 @@ class Run:
 
     # ------------------------------------------------------------ drawing
 
-    def sample(self, n: int, *, seed: int | None = None, temperature: float = 1.0) -> pa.Table:
+    def sample(
+        self, n: int, *, seed: int | None = None, temperature: float | None = None
+    ) -> pa.Table:
         """``n`` new records. The same seed gives the same bytes; default: the run's seed."""
         return pa.Table.from_batches(self.sample_batches(n, seed=seed, temperature=temperature))
 
     def sample_batches(
-        self, n: int, *, seed: int | None = None, temperature: float = 1.0
+        self, n: int, *, seed: int | None = None, temperature: float | None = None
     ) -> Iterator[pa.RecordBatch]:
         """``n`` new records in batches of up to ``CHUNK``, drawn as they are asked for."""
+        if temperature is None:
+            temperature = self.config.sampling.temperature
         if n < 1 or temperature < 0:
             raise ConfigError(
                 f"cannot draw {n} records at temperature {temperature}",
@@ -268,7 +242,7 @@ class Run:
         n: int,
         *,
         seed: int | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         observer: Observer | None = None,
     ) -> int:
         """Draw ``n`` records into a file, whose ending decides the format; returns how many were

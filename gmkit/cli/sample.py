@@ -23,8 +23,11 @@ def sample(
     out: Out = None,
     seed: Seed = None,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0.0, help="Below 1: safer and less diverse.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--temperature", min=0.0, help="Below 1: safer, less diverse. Default: the run's."
+        ),
+    ] = None,
     device: Device = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Do not check the run's hashes first.")

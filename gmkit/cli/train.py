@@ -56,6 +56,7 @@ def train(
     how good its samples are. Example: gmkit train --domain molecules --data my.smi --time-budget 5m
     """
     from gmkit.errors import ConfigError
+    from gmkit.training.request import check_names, requested
 
     options: dict[str, Any] = {
         "domain": domain,
@@ -74,9 +75,12 @@ def train(
             f"what is {str(run)!r} for?",
             hint=f"To train on it: --data {run}. To go on with a run: --resume {run}.",
         )
+    if not resume:
+        check_names(requested(data=data, **options))  # before torch takes seconds to load
     if dry_run and resume:
         raise ConfigError(
-            "--dry-run shows a new run, and --resume goes on with one", hint="Leave one of them out."
+            "--dry-run shows a new run, and --resume goes on with one",
+            hint="Leave one of them out.",
         )
     if dry_run:
         _show_plan(options, data, json=json)

@@ -116,7 +116,9 @@ class Trainer:
                     self.save()  # from now on there is always something to go back to
                 self._steps(stop, log, started)
                 self.state.done = True
-                self.save()
+                path = self.save()
+                if stop.signal:  # it came with the last step
+                    raise self._stopped(stop.signal, path)
         finally:
             log.close()
             self.family.eval()
@@ -148,12 +150,15 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             if stop.signal:
-                path = self.save()
-                raise Interrupted(
-                    f"stopped after step {state.step}; saved {path}",
-                    signal=stop.signal,
-                    hint=f"Go on with: gmkit train --resume {self.folder}",
-                )
+                raise self._stopped(stop.signal, self.save())
+
+    def _stopped(self, number: int, path: Path) -> Interrupted:
+        """What is raised for a signal, once the checkpoint ``path`` is written."""
+        return Interrupted(
+            f"stopped after step {self.state.step}; saved {path}",
+            signal=number,
+            hint=f"Go on with: gmkit train --resume {self.folder}",
+        )
 
     def progress(self) -> float:
         """Share of the training done, by steps or time, whichever is further."""

@@ -15,7 +15,8 @@ from gmkit.domain import Domain
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.family import FamilyConfig
-from gmkit.plugins import Registry, registry
+from gmkit.plugins import registry
+from gmkit.training.request import MODEL, check_names
 from gmkit.trunks import TrunkConfig
 
 
@@ -41,10 +42,9 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     Raises ConfigError naming each wrong option, PluginError for an unknown domain or model.
     """
     known = registry()
-    if not settings.get("domain"):
-        raise _no_domain(known, str(_table(settings, "data").get("source") or ""))
+    check_names(settings)
     domain = known.domain(str(settings["domain"]))
-    model = str(settings.get("model") or "vae")
+    model = str(settings.get("model") or MODEL)
     info = known.get("family", model)
     family = known.load(info)
     budget = _table(settings, "training").get("time_budget")
@@ -71,24 +71,6 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     )
     assert isinstance(info, FamilyInfo)
     return Resolved(whole, domain, codec, family, info, family_config, trunk_config)
-
-
-def _no_domain(known: Registry, source: str) -> ConfigError:
-    """What to type instead. A file's ending suggests a domain; it is never chosen silently, since
-    the next plugin installed would change what the same command means."""
-    domains = known.domains()
-    reading = [n for n, info in domains.items() if source.lower().endswith(info.extensions)]
-    dataset = known.datasets().get(source)
-    if dataset is not None and dataset.domain in domains:
-        reading = [dataset.domain]
-    if not domains:
-        hint = "No domain is installed. For molecules: pip install 'gmkit[molecules]'"
-    elif reading and source:
-        hint = f"{source} is for {reading[0]}: add --domain {reading[0]}"
-    else:
-        shown = "\n".join(f"  --domain {name:<12} {info.summary}" for name, info in domains.items())
-        hint = f"Say what kind of data it is:\n{shown}"
-    return ConfigError("no domain was given", hint=hint)
 
 
 def _table(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:

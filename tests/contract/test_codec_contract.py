@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def fitted(request: pytest.FixtureRequest) -> Fitted:
 
 
 def parts(records: pa.RecordBatch) -> list[pa.RecordBatch]:
-    pairs = zip(CUTS, CUTS[1:], strict=False)
+    pairs = itertools.pairwise(CUTS)
     return [part for a, b in pairs if len(part := records.slice(a, b - a))]
 
 

@@ -24,12 +24,14 @@ from gmkit.errors import (
 
 
 def children(pid: int | str = "self") -> set[int]:
-    """Worker processes of a process; loky's tracker of semaphores, which ends with it, is none."""
+    """Worker processes of a process; loky's tracker of semaphores, which ends with it, is none,
+    nor is the server of ``tests/conftest.py``."""
+    others = (b"resource_tracker", b"command_server")
     found = set()
     for thread in Path(f"/proc/{pid}/task").iterdir():
         for child in (thread / "children").read_text().split():
             command = Path(f"/proc/{child}/cmdline")
-            if command.exists() and b"resource_tracker" not in command.read_bytes():
+            if command.exists() and not any(o in command.read_bytes() for o in others):
                 found.add(int(child))
     return found
 

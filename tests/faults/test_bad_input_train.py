@@ -17,9 +17,9 @@ import pytest
 import gmkit
 from gmkit.errors import ArtifactError
 
-USABLE = ["[Na+].[Cl-]", "[13CH4]", "C[N+](C)(C)C", "F/C=C/F", "C[C@H](N)C(=O)O"]
+USABLE = ["[Cl-].[Na+]", "[13CH4]", "C[N+](C)(C)C", "F/C=C/F", "C[C@H](N)C(=O)O"]
 """A salt, an isotope, a charge, and two kinds of stereo: all are to be kept."""
-UNUSABLE = {1: ("C1CC", "unclosed ring"), 3: ("", "missing value"), 5: ("C(C", "")}
+UNUSABLE = {1: ("C1CC", "unclosed ring"), 3: ("", "missing value"), 5: ("C(C", "parentheses")}
 """Row → value and a word of the reason."""
 
 
@@ -265,8 +265,6 @@ def test_disk_full(
     check_refused(outcome, 3, "File too large", "room" if met_by == "cache" else "Free some space")
     assert run.exists() == (met_by == "checkpoint")
     assert [path for path in shape(tmp_path) if path.name.startswith(".")] == []
-    if run.exists():
-        assert command("train", "--resume", run, "--quiet", env=env).code == 0
 
 
 def contents(run: Path) -> list[Path]:

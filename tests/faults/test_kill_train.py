@@ -34,7 +34,7 @@ POINTS = (
     "before-prune",
 )
 """Moments of saving at which a process kills itself (GMKIT_FAULT)."""
-SOME: list[int | str] = [2, "after-ema", "before-rename", "after-rename", 6, 8]
+SOME: list[int | str] = [2, "before-rename", "after-rename", 7]
 EVERY: list[int | str] = [1, *POINTS, 4, 5, 6, 7, 8, 9, *POINTS, 10]
 """Where a run is killed again and again: at a checkpoint of this step, or within saving one."""
 
@@ -159,14 +159,22 @@ def test_a_signal_saves_and_says_how_to_go_on(
         check_finished(run, straight)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "delay"),
+    [
+        (signal.SIGTERM, 0.0),  # within the last checkpoint
+        (signal.SIGTERM, 0.4),  # in the evaluation
+        pytest.param(signal.SIGINT, 0.0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 0.4, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_while_the_run_is_completed(
-    command: Any, options: list[str], tmp_path: Path, number: signal.Signals
+    command: Any, options: list[str], tmp_path: Path, number: signal.Signals, delay: float
 ) -> None:
     run = tmp_path / "run"
     running = command.start("train", *options, "--out", run, "--json")
     running.until(reached(run, STEPS))
-    time.sleep(0.1)  # in its evaluation
+    time.sleep(delay)
     os.kill(running.pid, number)
     outcome = running.wait()
     assert outcome.code == 128 + number

@@ -63,21 +63,23 @@ class MoleculesDomain(Domain):
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
         """A small Transformer and small batches: on two cores the number of updates decides.
 
-        The VAE's 0.25 free nats in each of 32 dimensions keep the latent in use, without which
-        the causal decoder ignores it (KL 0.03 nats instead of 7, at an equal bound).
+        The VAE's 0.25 free nats in each of 16 dimensions keep the latent in use, without which
+        the causal decoder ignores it (KL 0.03 nats instead of 4). At temperature 0.8 a model
+        trained for a minute draws molecules nearer to real ones (FCD 11.6, at 1.0 13.3).
         """
         settings: dict[str, Any] = {
-            "trunk": {"width": 128, "depth": 3, "encoder_depth": 1},
+            "trunk": {"width": 128, "depth": 1, "encoder_depth": 1},
             "training": {
-                "steps": 1200,
-                "batch_size": 64,
-                "learning_rate": 3e-3,
+                "steps": 1400,
+                "batch_size": 32,
+                "learning_rate": 4e-3,
                 "warmup": 50,
-                "evaluate_every": 300,
+                "evaluate_every": 350,
             },
         }
         if family == "vae":
-            settings["family"] = {"latent": 32, "free_bits": 0.25}
+            settings["family"] = {"latent": 16, "free_bits": 0.25}
+            settings["sampling"] = {"temperature": 0.8}
         return settings
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
