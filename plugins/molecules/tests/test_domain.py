@@ -72,7 +72,9 @@ def test_domain_facts() -> None:
     assert domain.codec({"tokens": 7}).config.tokens == 7
     assert domain.formats() is FORMATS
     assert domain.keys(MIXED).to_pylist()[0] == "CCO"
-    assert domain.defaults("vae", None) == {}
+    suited = domain.defaults("vae", None)
+    assert suited["family"]["free_bits"] > 0
+    assert "family" not in domain.defaults("gan", None)
 
 
 # ---------------------------------------------------------------- the plugin
