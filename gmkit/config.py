@@ -26,7 +26,13 @@ MAX_DEPTH = 32
 class Section(BaseModel):
     """A table of options; an unknown one is an error."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+    # A family's own options may hold inf, which TOML can say and JSON cannot: the dump keeps it.
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",
+    )
 
 
 class DataConfig(Section):
