@@ -60,6 +60,8 @@ def _yaml(value: object) -> str:
 def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–" if value is None else _cell(value)
+    if value != value:  # not a number: not defined for so few samples
+        return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -128,7 +128,9 @@ class Session:
             "seconds": round(self.state.elapsed, 1),
             "command": f"gmkit train --config {self.folder / 'config.toml'}",
         }
-        card = {**facts, "floors": evaluation.floors(), "run": str(self.folder)}
+        known = registry().datasets().get(self.dataset.name)
+        data = data_facts(self.dataset) | ({"licence": known.licence} if known else {})
+        card = {**facts, "data": data, "floors": evaluation.floors(), "run": str(self.folder)}
         write_text_atomic(self.folder / "README.md", model_card(card))
         manifests.seal(self.folder, facts)
 
