@@ -115,7 +115,9 @@ def _processor() -> Iterator[Check]:
     usable, present = usable_cores(), os.cpu_count() or 1
     found = f"{usable} of {present} cores usable"
     yield Check("cores", "ok", found)
-    flags = _processor_flags()
+    from gmkit.training.placement import processor_flags
+
+    flags = processor_flags()
     if flags:
         vector = [flag for flag in ("avx2", "avx512f", "asimd", "sve") if flag in flags]
         half = " ".join(flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags)
@@ -127,19 +129,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _processor_flags() -> set[str]:
-    """Feature flags as Linux names them; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return set(value.split())
-    return set()
 
 
 def _gpu() -> Check:
