@@ -82,24 +82,19 @@ class Space:
             except DataError as error:
                 raise DataError(error.reason, row=error.row, column=name) from error
 
-    def pick(
-        self,
-        batch: Batch,
-        rows: Tensor | slice,
-        device: torch.device | str,
-        length: int | None = None,
-    ) -> Batch:
-        """Some records of compactly stored data, as each field's own type, shortest tail cut.
+    @property
+    def bytes_per_record(self) -> int:
+        """Memory of a record as tensors of each field's own type, conditions too."""
+        return sum(torch.Size(f.shape).numel() * f.dtype.itemsize for f in self._all().values())
 
-        ``length``: how far they reach, where that is known, to spare looking for it.
-        """
+    def pick(self, batch: Batch, rows: Tensor | slice, device: torch.device | str) -> Batch:
+        """Some records of compactly stored data, as each field's own type."""
         kinds = self._all()
         chosen = {name: batch[name][rows] for name in kinds if name in batch}
-        picked = {
+        return {
             name: value.to(device=device, dtype=kinds[name].dtype, non_blocking=True)
             for name, value in chosen.items()
         }
-        return self.trim(picked) if length is None else self._cut(picked, length)
 
     def trim(self, batch: Batch) -> Batch:
         """Cut closed sequences to the longest of the batch, keeping one ``end``.
@@ -110,7 +105,7 @@ class Space:
         reach = self.reach(batch)
         if reach is None:
             return dict(batch)
-        return self._cut(batch, int(reach.max()) if len(reach) else 1)
+        return self.cut(batch, int(reach.max()) if len(reach) else 1)
 
     def reach(self, batch: Batch) -> Tensor | None:
         """(N,) positions of each record up to its last ``end``; None where none can be cut."""
@@ -122,7 +117,7 @@ class Space:
                 reached.append(kind.lengths(batch[name]) + 1)
         return torch.stack(reached).amax(0) if reached else None
 
-    def _cut(self, batch: Batch, length: int) -> Batch:
+    def cut(self, batch: Batch, length: int) -> Batch:
         """The first ``length`` positions of the sequences."""
         sequences = {name for name, kind in self.fields.items() if kind.layout == "sequence"}
         return {n: value[:, :length] if n in sequences else value for n, value in batch.items()}

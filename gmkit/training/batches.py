@@ -16,6 +16,11 @@ from gmkit.randomness import generator
 
 GROUP = 32
 """Batches sorted by length together: larger wastes less padding, smaller mixes better."""
+AHEAD = 16
+"""Batches gathered at once. A step then only slices: gathering alone cost 0.2 ms a step, nearly
+all of it the price of running five small operations on a cold cache."""
+AHEAD_BYTES = 32 << 20
+"""At most about so much lies gathered."""
 
 
 class Batches:
@@ -45,18 +50,31 @@ class Batches:
         self._epoch = -1
         self._order = torch.empty(0)
         self._cuts: list[int] | None = None
+        bytes_a_batch = self.batch_size * space.bytes_per_record
+        self._ahead = max(1, min(AHEAD, AHEAD_BYTES // max(1, bytes_a_batch)))
+        self._block = -1
+        self._gathered: Batch = {}
 
     def at(self, step: int) -> Batch:
         """The batch of this step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._enter(epoch)
-        length = None if self._cuts is None else self._cuts[place]
-        return self.space.pick(self.data, self._order[place], self.device, length)
+        block, offset = divmod(place, self._ahead)
+        if block != self._block:
+            self._gather(block)
+        start = offset * self.batch_size
+        batch = {n: value[start : start + self.batch_size] for n, value in self._gathered.items()}
+        return batch if self._cuts is None else self.space.cut(batch, self._cuts[place])
+
+    def _gather(self, block: int) -> None:
+        """Lay the next few batches side by side on the device."""
+        rows = self._order[block * self._ahead : (block + 1) * self._ahead].reshape(-1)
+        self._gathered, self._block = self.space.pick(self.data, rows, self.device), block
 
     def _enter(self, epoch: int) -> None:
         """Shuffle, and see for all batches at once how far each reaches."""
-        self._order, self._epoch = self._shuffled(epoch), epoch
+        self._order, self._epoch, self._block = self._shuffled(epoch), epoch, -1
         if self._reach is not None:
             self._cuts = self._reach[self._order].amax(1).tolist()
 
@@ -76,4 +94,4 @@ def in_order(data: Batch, space: Space, size: int, device: torch.device | str) -
     """All records once, in order, in batches of up to ``size``."""
     rows = len(next(iter(data.values())))
     starts = range(0, rows, size)
-    return [space.pick(data, slice(start, start + size), device) for start in starts]
+    return [space.trim(space.pick(data, slice(start, start + size), device)) for start in starts]

@@ -1,7 +1,8 @@
 """Exponential moving average of weights: what is evaluated and saved.
 
 Averaging the last steps of training takes out the noise of single steps (Polyak & Juditsky 1992).
-The decay rises as (1 + k)/(10 + k) so that early steps are soon forgotten.
+The decay rises as (1 + k)/(10 + k) so that early steps are soon forgotten. Weights move little in
+a step, so every ``EVERY``-th is taken in, with as much weight as the steps between would have had.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+EVERY = 4
+"""Steps between two updates, each of which reads and writes all weights."""
 
 
 class EMA:
@@ -24,9 +28,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step ``step`` (from 0)."""
+        """Take in the weights after step ``step`` (from 0), if it is one of those."""
+        if (step + 1) % EVERY:
+            return
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay**EVERY)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from gmkit.config import TrainingConfig
 from gmkit.errors import Interrupted, TrainingError
 from gmkit.families import Family, Step
 from gmkit.observer import Observer, Progress
-from gmkit.randomness import generator
+from gmkit.randomness import derive, generator
 from gmkit.training.batches import Batches, in_order
 from gmkit.training.checkpoint import (
     Checkpoint,
@@ -94,6 +94,8 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.state = State(elapsed=self.spent)
         self._bad = 0
+        self._noise = derive(self.seed, "step")
+        self._rng = torch.Generator(self.device)
         self._valid_batches: list[Batch] | None = None
 
     # ------------------------------------------------------------ the run
@@ -174,16 +176,14 @@ class Trainer:
         by that player."""
         batch = self.batches.at(index)
         progress = self.progress()
-        rng = generator(self.seed, "step", index, device=self.device)
+        self._rng.manual_seed((self._noise + index) % 2**63)
+        rng = self._rng
         factor = rate_factor(index, progress, self.config) * self.state.rate
         shown: dict[str, Tensor] = {}
         for player, optimiser in self.optimisers.items():
             terms = self._losses(batch, Step(index, progress, rng, player))
             terms["loss"].backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(
-                optimiser.parameters, self.config.clip or math.inf, foreach=True
-            )
-            if not math.isfinite(float(norm)):
+            if not optimiser.clip(self.config.clip):
                 for other in self.optimisers.values():
                     other.clear()
                 return None
@@ -192,7 +192,7 @@ class Trainer:
             for other in self.optimisers.values():
                 if other is not optimiser:
                     other.clear()  # what this loss left with another player
-            shown |= {name: value.detach() for name, value in terms.items()}
+            shown |= terms
         if self.ema is not None:
             self.ema.update(index)
         return shown
@@ -327,7 +327,7 @@ class Meter:
     def add(self, state: State, terms: Mapping[str, Tensor], progress: float) -> None:
         """Take in one step's terms; report and log when it is time."""
         for name, value in terms.items():
-            self._terms.setdefault(name, []).append(value)
+            self._terms.setdefault(name, []).append(value.detach())
         self._count += 1
         now = time.monotonic()
         if state.step % LOG_STEPS and now - self._shown < REPORT_SECONDS:

@@ -53,6 +53,18 @@ class Optimiser:
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
+    @torch.no_grad()
+    def clip(self, limit: float) -> bool:
+        """Scale the gradients down to a joint norm of ``limit`` (0: no limit; Pascanu et al.
+        2013). False when the norm is not finite."""
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(grads, foreach=True))
+        if not math.isfinite(norm):
+            return False
+        if 0 < limit < norm:  # most steps of a settled training need no scaling
+            torch._foreach_mul_(grads, limit / norm)
+        return True
+
     def step(self) -> None:
         """Apply and clear the gradients."""
         for part in self.parts:

@@ -30,7 +30,9 @@ def fit(space, data, steps, *, rate=5e-3, size=256, width=32, **options):
         chosen = torch.randint(rows, (size,), generator=rng)
         for group in optimiser.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * k / steps)) * min(1, (k + 1) / 20)
-        loss = vae.losses(space.pick(data, chosen, "cpu"), Step(k, k / steps, rng))["loss"]
+        loss = vae.losses(space.trim(space.pick(data, chosen, "cpu")), Step(k, k / steps, rng))[
+            "loss"
+        ]
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)

@@ -102,7 +102,7 @@ def test_trim_of_no_records():
 
 def test_pick_casts_compact_storage_and_trims():
     stored = {**batch(), "age": batch()["age"].half(), "word": batch()["word"].to(torch.uint8)}
-    picked = MIXED.pick(stored, torch.tensor([3, 1]), "cpu")
+    picked = MIXED.trim(MIXED.pick(stored, torch.tensor([3, 1]), "cpu"))
     assert picked["age"].dtype == torch.float32 and picked["word"].dtype == torch.int64
     assert torch.equal(picked["label"], stored["label"][[3, 1]])
     longest = int(WORD.lengths(stored["word"][[3, 1]]).max()) + 1

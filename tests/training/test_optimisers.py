@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gmkit.config import TrainingConfig
-from gmkit.training.ema import EMA
+from gmkit.training.ema import EMA, EVERY
 from gmkit.training.optimisers import MUON_SCALE, Optimiser, rate_factor
 
 
@@ -128,7 +128,9 @@ def test_averages_follow_the_formula():
             for p in net.parameters():
                 p.add_(torch.randn_like(p))
         ema.update(k)
-        decay = min(0.8, (1 + k) / (10 + k))
+        if (k + 1) % EVERY:
+            continue
+        decay = min(0.8, (1 + k) / (10 + k)) ** EVERY
         expected = [
             decay * e + (1 - decay) * p.detach()
             for e, p in zip(expected, net.parameters(), strict=True)
@@ -157,6 +159,6 @@ def test_averages_are_restored_as_copies():
     net = nn.Linear(2, 2)
     ema, state = EMA(net, 0.9), {n: torch.full_like(p, 7) for n, p in net.named_parameters()}
     ema.load(state)
-    ema.update(0)
+    ema.update(EVERY - 1)
     assert bool((state["weight"] == 7).all())
     assert not torch.equal(ema.state()["weight"], state["weight"])
