@@ -64,8 +64,9 @@ class MoleculesDomain(Domain):
         """A small Transformer and small batches: on two cores the number of updates decides.
 
         The VAE's 0.25 free nats in each of 16 dimensions keep the latent in use, without which
-        the causal decoder ignores it (KL 0.03 nats instead of 4). At temperature 0.8 a model
-        trained for a minute draws molecules nearer to real ones (FCD 11.6, at 1.0 13.3).
+        the causal decoder ignores it (KL 0.03 nats instead of 4). At temperature 0.7 a model
+        trained for a minute draws molecules nearer to real ones: median QED .87 of the training
+        set's, .84 at 0.8 and .79 at 1.0.
         """
         settings: dict[str, Any] = {
             "trunk": {"width": 128, "depth": 1, "encoder_depth": 1},
@@ -79,7 +80,7 @@ class MoleculesDomain(Domain):
         }
         if family == "vae":
             settings["family"] = {"latent": 16, "free_bits": 0.25}
-            settings["sampling"] = {"temperature": 0.8}
+            settings["sampling"] = {"temperature": 0.7}
         return settings
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
