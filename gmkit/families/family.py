@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from gmkit.codecs import Batch
-from gmkit.fields import FieldScores, Space
+from gmkit.fields import Field, FieldScores, Space
 from gmkit.trunks import TrunkConfig
 
 
@@ -43,6 +43,8 @@ class Family(nn.Module, ABC):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     players: ClassVar[tuple[str, ...]] = ("model",)
     """Who is optimised, in turn, each step: one model, or a generator and a critic."""
+    adjustable: ClassVar[frozenset[str]] = frozenset()
+    """Options of ``Config`` that only drawing reads, so that a trained model may change them."""
 
     def __init__(self, space: Space, config: FamilyConfig, trunk: TrunkConfig) -> None:
         super().__init__()
@@ -52,6 +54,11 @@ class Family(nn.Module, ABC):
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The parameters that this player's loss moves."""
         return list(self.parameters())
+
+    def turns(self, progress: float) -> list[tuple[str, float]]:
+        """The players that move at this share of the training, in order, each with the share of
+        its own training, by which its learning rate and ``Step.progress`` go."""
+        return [(player, progress) for player in self.players]
 
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -73,6 +80,11 @@ class Family(nn.Module, ABC):
 
     def encode(self, batch: Batch) -> Tensor:
         """Latents (B, D), without noise."""
+        raise NotImplementedError
+
+    def latent_field(self) -> Field:
+        """What ``encode`` gives, as a field: the space of a family stacked on this one. Part of the
+        capability ``encode``."""
         raise NotImplementedError
 
     def decode(

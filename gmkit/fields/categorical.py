@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gmkit.errors import DataError
-from gmkit.fields.field import Field, expand
+from gmkit.fields.field import Before, Field, expand
 from gmkit.fields.process import T_MIN, Process
 
 
@@ -24,15 +24,20 @@ class Categorical(Field):
     and networks do not look at them. That is how lengths vary without a mask in any family.
 
     While diffusing, the further class ``size`` means "masked".
+
+    ``length_shares``: how often each length from 0 up to the whole shape (elements before ``end``)
+    occurs in the data. With them a diffusion draws the length first and unmasks as many elements;
+    without, ``end`` is unmasked like any class.
     """
 
     kind: ClassVar[str] = "categorical"
     size: int
     end: int | None = None
+    length_shares: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for no classes, or an end outside them or outside a sequence,
-        TypeError for a size or an end that is no integer."""
+        """Raises ValueError for no classes, an end outside them or outside a sequence, or lengths
+        that are no frequencies, TypeError for a size or an end that is no integer."""
         super().__post_init__()
         object.__setattr__(self, "size", operator.index(self.size))
         object.__setattr__(self, "end", None if self.end is None else operator.index(self.end))
@@ -42,6 +47,17 @@ class Categorical(Field):
             raise ValueError(f"end class {self.end} is not in 0 … {self.size - 1}")
         if self.end is not None and self.layout != "sequence":
             raise ValueError(f"an end class needs layout 'sequence', not {self.layout!r}")
+        if self.length_shares is not None:
+            self._check_lengths(tuple(float(weight) for weight in self.length_shares))
+
+    def _check_lengths(self, weights: tuple[float, ...]) -> None:
+        """Keep the frequencies, scaled to sum to 1."""
+        if self.end is None or len(weights) != self.shape[0] + 1:
+            raise ValueError(f"{len(weights)} lengths, expected one for 0 … {self.shape}")
+        total = sum(weights)
+        if not (0 < total < float("inf")) or min(weights) < 0:
+            raise ValueError("lengths are not frequencies: negative, or none above 0")
+        object.__setattr__(self, "length_shares", tuple(weight / total for weight in weights))
 
     @property
     def embed_dim(self) -> int:
@@ -85,7 +101,7 @@ class Categorical(Field):
         """The class "masked"."""
         return value.masked_fill(mask, self.size)
 
-    def lengths(self, value: Tensor) -> Tensor:
+    def length_of(self, value: Tensor) -> Tensor:
         """Elements before the first ``end``, (B,); the full length without an ``end``."""
         if self.end is None:
             return torch.full((len(value),), value.shape[-1], device=value.device)
@@ -115,17 +131,42 @@ class Categorical(Field):
         uniform = torch.rand(params.shape, generator=rng, device=rng.device).to(params.device)
         gumbel = -torch.log(-torch.log(uniform.clamp(1e-10, 1 - 1e-7)))
         soft = torch.softmax((params + gumbel) / max(temperature, 1e-3), dim=-1)
-        hard = F.one_hot(soft.argmax(-1), self.size).to(soft.dtype)
-        return hard + soft - soft.detach()
+        chosen = soft.argmax(-1)
+        hard = F.one_hot(chosen, self.size).to(soft.dtype)
+        draw = hard + soft - soft.detach()
+        observed = self.observed(chosen)
+        if observed is None:
+            return draw
+        closing = F.one_hot(torch.full_like(chosen, self.end), self.size).to(soft.dtype)
+        return torch.where(observed.unsqueeze(-1), draw, closing)
+
+    def settle(self, embedded: Tensor) -> Tensor:
+        """The hottest class, closed after the first ``end``."""
+        return self.close(embedded.argmax(-1))
+
+    def full(self, value: Tensor) -> Tensor:
+        """With ``end`` up to the whole length."""
+        if self.end is None or value.shape[1] == self.shape[0]:
+            return value
+        return F.pad(value, (0, self.shape[0] - value.shape[1]), value=self.end)
+
+    # ------------------------------------------------------------ diffusion
 
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Tensor:
-        """Everything masked."""
-        return torch.full((n, *self.shape), self.size, device=rng.device)
+        """Everything masked, up to a length drawn from ``length_shares`` where these are known."""
+        value = torch.full((n, *self.shape), self.size, device=rng.device)
+        if self.length_shares is None:
+            return value
+        weights = torch.tensor(self.length_shares, device=rng.device)
+        lengths = torch.multinomial(weights, n, replacement=True, generator=rng)
+        return torch.where(self._inside(lengths, value), value, torch.full_like(value, self.end))
 
     def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
-        """Each element masked with probability 1 − α(t)."""
+        """Each element masked with probability 1 − α(t); the end stays where lengths are known."""
         uniform = torch.rand(value.shape, generator=rng, device=rng.device).to(value.device)
         hidden = uniform < expand(process.masked(t), value)
+        if self.length_shares is not None:
+            hidden = hidden & self._inside(self.length_of(value), value)
         return torch.where(hidden, torch.full_like(value, self.size), value)
 
     def denoise_loss(
@@ -139,31 +180,69 @@ class Categorical(Field):
         low, high = (t - T_MIN / 2).clamp(0, 1), (t + T_MIN / 2).clamp(0, 1)
         slope = (process.masked(high) - process.masked(low)) / (high - low)
         rate = slope / process.masked(t).clamp(min=T_MIN)
+        logits = self._allowed(params.float())
         loss = F.cross_entropy(
-            params.reshape(-1, self.size).float(), value.reshape(-1).long(), reduction="none"
+            logits.reshape(-1, self.size), value.reshape(-1).long(), reduction="none"
         ).reshape(value.shape)
-        return expand(rate, loss) * loss * (noisy == self.size)
+        return torch.where(noisy == self.size, expand(rate, loss) * loss, torch.zeros_like(loss))
+
+    def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """Logits of the clean classes."""
+        return self._allowed(params.float())
 
     def reverse_step(
         self,
-        params: Tensor,
+        clean: Tensor,
         noisy: Tensor,
         t: Tensor,
         s: Tensor,
         rng: torch.Generator,
         process: Process,
+        before: Before | None = None,
+        after: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Each masked element is revealed with probability (α_s − α_t)/(1 − α_t)."""
         share = (process.masked(t) - process.masked(s)) / process.masked(t).clamp(min=T_MIN)
         share = torch.where(s <= 0, torch.ones_like(share), share)  # a clean value has no mask
         uniform = torch.rand(noisy.shape, generator=rng, device=rng.device).to(noisy.device)
         reveal = (noisy == self.size) & (uniform < expand(share, noisy))
-        value = torch.where(reveal, self._draw(params, rng, 1.0), noisy)
+        value = torch.where(reveal, self._draw(clean, rng, process.temperature), noisy)
         return self.close(value) if bool((s <= 0).all()) else value
 
+    def bound(
+        self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
+    ) -> Tensor:
+        """The training loss is the bound."""
+        return self.denoise_loss(params, value, noisy, t, process)
+
+    def bound_ends(self, value: Tensor, rng: torch.Generator, process: Process) -> Tensor:
+        """− log of how frequent the record's length is; unseen ones count as seen half a time in
+        a thousand records."""
+        if self.length_shares is None:
+            return super().bound_ends(value, rng, process)
+        weights = torch.tensor(self.length_shares, device=value.device).clamp(min=5e-4)
+        return -torch.log(weights[self.length_of(value)])
+
+    def _inside(self, lengths: Tensor, value: Tensor) -> Tensor:
+        """(B, L): positions before each record's end."""
+        return torch.arange(value.shape[1], device=value.device) < lengths[:, None]
+
+    def _allowed(self, logits: Tensor) -> Tensor:
+        """No ``end`` inside a record whose length is known."""
+        if self.length_shares is None or self.end is None:
+            return logits
+        banned = torch.zeros(self.size, dtype=torch.bool, device=logits.device)
+        banned[self.end] = True
+        return logits.masked_fill(banned, -1e9)
+
     def to_json(self) -> dict[str, Any]:
-        """With ``size`` and ``end``."""
-        return {**super().to_json(), "size": self.size, "end": self.end}
+        """With ``size``, ``end`` and, where known, ``length_shares``."""
+        facts = {**super().to_json(), "size": self.size, "end": self.end}
+        return (
+            facts
+            if self.length_shares is None
+            else {**facts, "length_shares": list(self.length_shares)}
+        )
 
     def _draw(self, params: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Inverse-CDF draw: one uniform number an element, so far cheaper than Gumbel noise."""

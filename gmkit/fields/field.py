@@ -24,6 +24,8 @@ from gmkit.fields.process import Process
 
 Layout = Literal["flat", "sequence", "grid1d", "grid2d", "graph"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
+Before = tuple[Tensor, Tensor]
+"""The clean estimate of the step before, and its times (B,)."""
 _RANK = {"sequence": 1, "grid1d": 2, "grid2d": 3}
 """Dimensions of ``shape`` a layout demands: (length,), (channels, time), (channels, h, w)."""
 
@@ -33,6 +35,8 @@ class Field(ABC):
     """What a value is: its ``shape`` without the batch, and which elements are neighbours."""
 
     kind: ClassVar[str]
+    continuous: ClassVar[bool] = False
+    """Whether values lie in a continuum, in which a probability flow can move."""
     shape: tuple[int, ...] = ()
     layout: Layout = "flat"
 
@@ -98,6 +102,14 @@ class Field(ABC):
     def relax(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
         """A differentiable draw in embedded space, (B, *shape, embed_dim)."""
 
+    @abstractmethod
+    def settle(self, embedded: Tensor) -> Tensor:
+        """The value that a relaxed draw stands for."""
+
+    def full(self, value: Tensor) -> Tensor:
+        """``value`` at its whole shape, where a batch had it trimmed."""
+        return value
+
     # ------------------------------------------------------------ diffusion
 
     @abstractmethod
@@ -115,17 +127,40 @@ class Field(ABC):
         """Training loss per element, (B, *shape), of a network that saw ``noisy`` and ``t``."""
 
     @abstractmethod
+    def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """A network's answer read as an estimate of the clean value, the same for every objective;
+        what the verbs below take."""
+
+    @abstractmethod
     def reverse_step(
         self,
-        params: Tensor,
+        clean: Tensor,
         noisy: Tensor,
         t: Tensor,
         s: Tensor,
         rng: torch.Generator,
         process: Process,
+        before: Before | None = None,
+        after: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """A value at the earlier times ``s`` < ``t``, both (B,), given the network's answer at
-        ``t``; at s = 0 a clean value."""
+        """A value at the earlier times ``s`` < ``t``, both (B,), given the estimate at ``t``; at
+        s = 0 a clean value. Samplers of second order also use the estimate and time of the step
+        ``before``, or the estimate ``after`` at a proposed value at ``s``, and that value."""
+
+    def slope(self, clean: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """dx/dt of the probability flow; only of ``continuous`` fields."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def bound(
+        self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
+    ) -> Tensor:
+        """Per element, (B, *shape): what integrates over t from 0 to 1 to the bound of
+        − log p(value) in nats, but for ``bound_ends``."""
+
+    def bound_ends(self, value: Tensor, rng: torch.Generator, process: Process) -> Tensor:
+        """What the two ends of the process add to that bound, per record (B,)."""
+        return torch.zeros(len(value), device=value.device)
 
     # ------------------------------------------------------------ storage
 

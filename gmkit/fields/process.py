@@ -9,6 +9,13 @@ Schedules
     linear  α² = exp(−½ · 19.9 t² − 0.1 t), the continuous form of Ho et al. 2020 (DDPM)
     cosine  α = cos(πt/2), Nichol & Dhariwal 2021
     flow    α = 1 − t, σ = t, the straight path of rectified flow (Liu et al. 2022)
+
+Samplers, for real values (categories are unmasked alike by all):
+    ancestral  a draw of q(x_s | x_t, x̂_0) (Ho et al. 2020)
+    ddim       x_s = α_s x̂_0 + σ_s ε̂ (Song et al. 2021)
+    dpm++      DPM-Solver++(2M): second order by the step before (Lu et al. 2022)
+    heun       second order by a second look at x_s (Karras et al. 2022)
+    euler      x_s = x_t + (s − t) dx/dt, dx/dt = α′ x̂_0 + σ′ ε̂
 """
 
 from __future__ import annotations
@@ -22,9 +29,10 @@ from torch import Tensor
 
 Schedule = Literal["linear", "cosine", "flow"]
 Objective = Literal["mean", "noise", "data", "velocity", "flow"]
-Sampler = Literal["ancestral", "ddim"]
+Sampler = Literal["ancestral", "ddim", "dpm++", "heun", "euler"]
 T_MIN = 1e-4
 """Times are kept this far from 0 and 1, where a ratio of α and σ would be infinite."""
+LOG_SNR_FIRST = 13.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ class Process:
     objective: Objective = "velocity"
     sampler: Sampler = "ancestral"
     min_snr: float = 5.0
+    learned_variance: bool = False
+    """Whether networks answer with the variance of an ancestral step too (Nichol & Dhariwal 2021,
+    eq. 15): log σ² = v log β + (1 − v) log β̃."""
+    temperature: float = 1.0
+    """Of draws while sampling: scales the noise of ancestral steps and divides logits."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown name or a negative cap."""
@@ -86,6 +99,42 @@ class Process:
         if self.schedule == "cosine":
             return 2 * torch.sin(0.25 * math.pi * t) ** 2
         return -torch.expm1(-0.25 * 19.9 * t**2 - 0.05 * t)
+
+    def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(α′, σ′), the derivatives by t."""
+        if self.schedule == "flow":
+            return -torch.ones_like(t), torch.ones_like(t)
+        if self.schedule == "cosine":
+            half = 0.5 * math.pi
+            return -half * torch.sin(half * t), half * torch.cos(half * t)
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        slope = -alpha * (0.5 * 19.9 * t + 0.05)
+        return slope, -alpha * slope / sigma  # σ² = 1 − α²
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """λ = 2 log(α/σ)."""
+        return 2 * (torch.log(self.alpha(t)) - torch.log(self.sigma(t)))
+
+    def rate(self, t: Tensor) -> Tensor:
+        """|dλ/dt|: λ falls in t."""
+        alpha_rate, sigma_rate = self.rates(t)
+        return -2 * (alpha_rate / self.alpha(t) - sigma_rate / self.sigma(t))
+
+    def time_of(self, log_snr: Tensor) -> Tensor:
+        """The t at which λ has this value, in closed form for every schedule."""
+        if self.schedule == "flow":
+            return torch.sigmoid(-0.5 * log_snr)
+        if self.schedule == "cosine":
+            return torch.atan(torch.exp(-0.5 * log_snr)) * 2 / math.pi
+        # α² = sigmoid(λ): ½ · 19.9 t² + 0.1 t = softplus(−λ)
+        loss = torch.nn.functional.softplus(-log_snr)
+        return (-0.1 + (0.01 + 2 * 19.9 * loss).sqrt()) / 19.9
+
+    @property
+    def t_first(self) -> float:
+        """Where the bound of real values begins, at λ = ``LOG_SNR_FIRST``: the noise there is far
+        below a step of 8 bits, and no network gains by looking closer."""
+        return max(T_MIN, float(self.time_of(torch.tensor(LOG_SNR_FIRST, dtype=torch.float64))))
 
     def inside(self, t: Tensor) -> Tensor:
         """``t`` kept off the two ends."""
@@ -145,3 +194,38 @@ class Process:
             ratio * sigma_s**2 / sigma_t**2,
             (step * sigma_s**2).sqrt() / sigma_t,
         )
+
+    def log_deviation(self, v: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """log σ of a learned ancestral step; ``v`` as the network gave it, its sigmoid between the
+        posterior's variance σ̃² and the forward one σ²_{t|s}."""
+        _, _, deviation = self.posterior(t, s)
+        ratio = self.alpha(t) / self.alpha(s)
+        forward = (self.sigma(t) ** 2 - ratio**2 * self.sigma(s) ** 2).clamp(min=1e-20).sqrt()
+        share = torch.sigmoid(v)
+        return share * torch.log(forward) + (1 - share) * torch.log(deviation.clamp(min=1e-10))
+
+    def exponential_step(self, x: Tensor, noisy: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """(σ_s/σ_t) x_t + (α_s − σ_s α_t/σ_t) x̂_0: exact where x̂_0 is constant from t to s
+        (Lu et al. 2022, eq. 8, first order)."""
+        ratio = self.sigma(s) / self.sigma(t)
+        return ratio * noisy + (self.alpha(s) - ratio * self.alpha(t)) * x
+
+    def extrapolate(self, x: Tensor, before: Tensor, t: Tensor, s: Tensor, r: Tensor) -> Tensor:
+        """x̂_0 at the middle of the step from t to s, given those at t and at the time r > t before
+        it: D = (1 + 1/2q) x̂_t − 1/2q x̂_r, q = (λ_t − λ_r)/(λ_s − λ_t) (Lu et al. 2022,
+        algorithm 2). The last step, to s = 0, keeps x̂_t."""
+        step = self.log_snr(s.clamp(min=T_MIN)) - self.log_snr(t)
+        share = 0.5 * step / (self.log_snr(t) - self.log_snr(r)).clamp(min=1e-6)
+        return torch.where(s > 0, (1 + share) * x - share * before, x)
+
+    def heun(
+        self, x: Tensor, later: Tensor, noisy: Tensor, proposed: Tensor, t: Tensor, s: Tensor
+    ) -> Tensor:
+        """The step from t to s with the mean of the slopes at both ends, in x̄ = x/α over σ̄ = σ/α
+        (Karras et al. 2022, algorithm 1); ``later``: x̂_0 at the ``proposed`` x_s."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        alpha_s, sigma_s = self.alpha(s), self.sigma(s)
+        first = (noisy - alpha * x) / sigma
+        second = (proposed - alpha_s * later) / sigma_s.clamp(min=T_MIN)
+        step = sigma_s / alpha_s - sigma / alpha
+        return alpha_s * (noisy / alpha + 0.5 * step * (first + second))

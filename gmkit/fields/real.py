@@ -4,27 +4,55 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor
 
 from gmkit.errors import DataError
-from gmkit.fields.field import Field, expand
+from gmkit.fields import likelihoods
+from gmkit.fields.field import Before, Field, expand
+from gmkit.fields.likelihoods import Likelihood
 from gmkit.fields.process import T_MIN, Process
 
-LOG_SCALE_RANGE = (-7.0, 3.0)
-"""Learned noise scales stay in e^-7 … e^3: below, a constant column drives the loss to −∞."""
-MEAN_STEPS = 1000
-"""Steps of the discrete chain behind ``objective: mean``; Ho et al. 2020 use as many."""
+CHAIN_STEPS = 1000
+"""Steps of the discrete chain behind ``objective: mean`` and the learned variance; Ho et al. 2020
+use as many."""
+VARIANCE_WEIGHT = 1e-3
+"""Of the bound that teaches a learned variance beside the denoising loss (Nichol & Dhariwal)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Real(Field):
-    """A real array. Parameters per element: mean and log-scale of a Gaussian; a diffusion
-    network's answer is the first of them."""
+    """A real array. Parameters per element: location and log-scale of its ``likelihood``; a
+    diffusion network answers with the first of them, and with its variance in the second.
+
+    ``bounds``: the range values have, to which what a model emits is clamped. ``bins``: so many
+    values evenly from bound to bound are all there are, as in an image of 8 bits.
+    """
 
     kind: ClassVar[str] = "real"
+    continuous: ClassVar[bool] = True
+    likelihood: Likelihood = "gaussian"
+    bounds: tuple[float, float] | None = None
+    bins: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown likelihood, or for bounds or bins that it lacks."""
+        super().__post_init__()
+        if self.likelihood not in get_args(Likelihood):
+            raise ValueError(f"likelihood {self.likelihood!r} is none of {get_args(Likelihood)}")
+        if self.bounds is not None:
+            low, high = (float(bound) for bound in self.bounds)
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"bounds {self.bounds} are not finite and rising")
+            object.__setattr__(self, "bounds", (low, high))
+        elif self.likelihood != "gaussian" or self.bins is not None:
+            raise ValueError(f"likelihood {self.likelihood!r}, bins {self.bins} need bounds")
+        if self.bins is not None and self.bins < 2:
+            raise ValueError(f"bins is {self.bins}, expected at least 2")
+        if self.likelihood == "logistic" and self.bins is None:
+            raise ValueError("likelihood 'logistic' needs bins")
 
     @property
     def embed_dim(self) -> int:
@@ -33,7 +61,7 @@ class Real(Field):
 
     @property
     def param_dim(self) -> int:
-        """Mean, log-scale."""
+        """Location, log-scale."""
         return 2
 
     @property
@@ -54,22 +82,48 @@ class Real(Field):
         """(B, *shape) → (B, *shape, 1)."""
         return value.unsqueeze(-1)
 
+    # ------------------------------------------------------------ likelihood
+
     def nll(self, params: Tensor, value: Tensor) -> Tensor:
-        """½ ((x − μ)/σ)² + log σ + ½ log 2π."""
-        mean, log_scale = self._gaussian(params)
-        error = (value - mean) * torch.exp(-log_scale)
-        return 0.5 * error**2 + log_scale + 0.5 * math.log(2 * math.pi)
+        """By the field's likelihood, in nats; see ``gmkit.fields.likelihoods``."""
+        params = params.float()
+        if self.likelihood == "bernoulli":
+            assert self.bounds is not None
+            return likelihoods.bernoulli_nll(params, value, self.bounds)
+        if self.likelihood == "logistic":
+            assert self.bounds is not None and self.bins is not None
+            return likelihoods.logistic_nll(params, value, self.bounds, self.bins)
+        return likelihoods.gaussian_nll(params, value)
 
     def sample(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
-        """μ + temperature · σ · ε."""
-        mean, log_scale = self._gaussian(params)
-        if temperature == 0:
-            return mean
-        return mean + temperature * torch.exp(log_scale) * _noise_like(mean, rng)
+        """A draw; at temperature 0 the mean."""
+        params = params.float()
+        uniform = torch.rand(params.shape[:-1], generator=rng, device=rng.device)
+        uniform = uniform.to(params.device).clamp(1e-7, 1 - 1e-7)
+        if self.likelihood == "bernoulli":
+            assert self.bounds is not None
+            return likelihoods.bernoulli_draw(params, uniform, temperature, self.bounds)
+        if self.likelihood == "logistic":
+            assert self.bounds is not None and self.bins is not None
+            return likelihoods.logistic_draw(params, uniform, temperature, self.bounds, self.bins)
+        return self._within(likelihoods.gaussian_draw(params, uniform, temperature))
+
+    # ------------------------------------------------------------ adversarial
 
     def relax(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
-        """The mean: a generator carries its own randomness in its latent."""
-        return params[..., :1]
+        """The location, bent into the bounds by tanh (Radford et al. 2016) where there are any: a
+        generator carries its own randomness in its latent."""
+        value = params[..., :1]
+        if self.bounds is None:
+            return value
+        low, high = self.bounds
+        return 0.5 * (low + high) + 0.5 * (high - low) * torch.tanh(value)
+
+    def settle(self, embedded: Tensor) -> Tensor:
+        """The value itself."""
+        return embedded.squeeze(-1)
+
+    # ------------------------------------------------------------ diffusion
 
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Tensor:
         """Standard normal noise, (n, *shape)."""
@@ -86,37 +140,130 @@ class Real(Field):
         """Weighted squared error of the objective's target."""
         t = expand(process.inside(t), value)
         alpha, sigma = process.alpha(t), process.sigma(t)
-        answer = params[..., 0]
+        answer = params[..., 0].float()
+        s = (t - 1 / CHAIN_STEPS).clamp(min=T_MIN / 2)
         if process.objective == "mean":
             # ‖μ̃ − μ_θ‖²/2σ̃² = c_x²/(2σ̃²) ‖x_0 − x̂_0‖²: the rest of the mean is common to both
-            s = (t - 1 / MEAN_STEPS).clamp(min=T_MIN / 2)
             c_x, _, deviation = process.posterior(t, s)
-            return 0.5 * (c_x / deviation) ** 2 * (value - answer) ** 2
-        noise = (noisy - alpha * value) / sigma
-        target = process.target(value, noise, alpha, sigma)
-        return process.weight(alpha, sigma) * (target - answer) ** 2
+            loss = 0.5 * (c_x / deviation) ** 2 * (value - answer) ** 2
+        else:
+            noise = (noisy - alpha * value) / sigma
+            target = process.target(value, noise, alpha, sigma)
+            loss = process.weight(alpha, sigma) * (target - answer) ** 2
+        if not process.learned_variance:
+            return loss
+        # KL(N(μ̃, σ̃²) ‖ N(μ_θ, σ_θ²)) with μ_θ held: Nichol & Dhariwal 2021, section 3.1
+        found, _ = process.predict(answer.detach(), noisy, alpha, sigma)
+        c_x, _, deviation = process.posterior(t, s)
+        log_ratio = process.log_deviation(params[..., 1].float(), t, s) - torch.log(deviation)
+        error = (c_x * (value - found) / deviation) ** 2
+        divergence = log_ratio + 0.5 * (1 + error) * torch.exp(-2 * log_ratio) - 0.5
+        return loss + VARIANCE_WEIGHT * CHAIN_STEPS * divergence
+
+    def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """(x̂_0, the network's second answer), (B, *shape, 2)."""
+        t = expand(process.inside(t), noisy)
+        found, _ = process.predict(
+            params[..., 0].float(), noisy, process.alpha(t), process.sigma(t)
+        )
+        return torch.stack((self._within(found), params[..., 1].float()), dim=-1)
 
     def reverse_step(
         self,
-        params: Tensor,
+        clean: Tensor,
         noisy: Tensor,
         t: Tensor,
         s: Tensor,
         rng: torch.Generator,
         process: Process,
+        before: Before | None = None,
+        after: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Ancestral: a draw of q(x_s | x_t, x̂_0). DDIM (Song et al. 2021): α_s x̂_0 + σ_s ε̂."""
+        """By the process's sampler; see ``gmkit.fields.process``."""
         t, s = expand(process.inside(t), noisy), expand(s, noisy)
-        alpha, sigma = process.alpha(t), process.sigma(t)
-        x, noise = process.predict(params[..., 0], noisy, alpha, sigma)
-        if process.sampler == "ddim":
-            return process.alpha(s) * x + process.sigma(s) * noise
-        c_x, c_t, deviation = process.posterior(t, s)
-        return c_x * x + c_t * noisy + deviation * _noise_like(noisy, rng)
+        x = clean[..., 0]
+        if process.sampler == "ancestral":
+            c_x, c_t, deviation = process.posterior(t, s)
+            if process.learned_variance:
+                learned = torch.exp(process.log_deviation(clean[..., 1], t, s.clamp(min=T_MIN / 2)))
+                deviation = torch.where(s > 0, learned, deviation)
+            noise = process.temperature * deviation * _noise_like(noisy, rng)
+            return c_x * x + c_t * noisy + noise
+        if process.sampler == "euler":
+            return noisy + (s - t) * self._slope(x, noisy, t, process)
+        if process.sampler == "heun" and after is not None:
+            return process.heun(x, after[0][..., 0], noisy, after[1], t, s)
+        if process.sampler == "dpm++" and before is not None:
+            earlier = expand(process.inside(before[1]), noisy)
+            x = process.extrapolate(x, before[0][..., 0], t, s, earlier)
+        _, noise = x, (noisy - process.alpha(t) * clean[..., 0]) / process.sigma(t)
+        if process.sampler == "dpm++":
+            return process.exponential_step(x, noisy, t, s)
+        return process.alpha(s) * x + process.sigma(s) * noise
 
-    def _gaussian(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """(μ, log σ) from parameters (…, 2)."""
-        return params[..., 0], params[..., 1].clamp(*LOG_SCALE_RANGE)
+    def slope(self, clean: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """dx/dt of the probability flow at ``noisy``."""
+        return self._slope(clean[..., 0], noisy, expand(process.inside(t), noisy), process)
+
+    def bound(
+        self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
+    ) -> Tensor:
+        """½ |dλ/dt| SNR ‖x_0 − x̂_0‖² (Kingma et al. 2021, eq. 14)."""
+        found = self.clean(params, noisy, t, process)[..., 0]
+        t = expand(process.inside(t), value)
+        return 0.5 * process.rate(t) * torch.exp(process.log_snr(t)) * (value - found) ** 2
+
+    def bound_ends(self, value: Tensor, rng: torch.Generator, process: Process) -> Tensor:
+        """KL(q(x_1|x_0) ‖ N(0, 1)) + E[− log p(x_0|x_{t_min})], where p has the shape of
+        q(x_{t_min}|x_0) read in x_0: a mass for binned values, else a density. Per record, (B,)."""
+        last = value.new_tensor(1 - T_MIN)
+        alpha, sigma = process.alpha(last), process.sigma(last)
+        prior = 0.5 * ((alpha * value) ** 2 + sigma**2 - 1) - torch.log(sigma)
+        first = value.new_tensor(process.t_first)
+        scale = process.sigma(first) / process.alpha(first)
+        noise = _noise_like(value, rng)
+        if self.bins is None or self.bounds is None:
+            end = 0.5 * noise**2 + torch.log(scale) + 0.5 * math.log(2 * math.pi)
+        else:
+            low, high = self.bounds
+            half = (high - low) / (2 * (self.bins - 1))
+            above = torch.special.ndtr(noise + half / scale)
+            below = torch.special.ndtr(noise - half / scale)
+            edge = 0.5 * half
+            above = torch.where(value > high - edge, torch.ones_like(above), above)
+            below = torch.where(value < low + edge, torch.zeros_like(below), below)
+            end = -torch.log((above - below).clamp(min=1e-12))
+        return (prior + end).reshape(len(value), -1).sum(1)
+
+    def density_units(self, value: Tensor) -> Tensor:
+        """log of a bin's width, summed per record, (B,): what turns a log-density into the log-mass
+        of binned values; zero where values are continuous."""
+        if self.bins is None or self.bounds is None:
+            return value.new_zeros(len(value))
+        width = (self.bounds[1] - self.bounds[0]) / (self.bins - 1)
+        return value.new_full((len(value),), math.log(width) * torch.Size(self.shape).numel())
+
+    # ------------------------------------------------------------ storage
+
+    def to_json(self) -> dict[str, Any]:
+        """With likelihood, bounds and bins where they are not the plain ones."""
+        facts = super().to_json()
+        if self.likelihood != "gaussian":
+            facts["likelihood"] = self.likelihood
+        if self.bounds is not None:
+            facts["bounds"] = list(self.bounds)
+        if self.bins is not None:
+            facts["bins"] = self.bins
+        return facts
+
+    def _within(self, value: Tensor) -> Tensor:
+        return value if self.bounds is None else value.clamp(*self.bounds)
+
+    def _slope(self, x: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
+        """α′ x̂_0 + σ′ ε̂."""
+        noise = (noisy - process.alpha(t) * x) / process.sigma(t)
+        alpha_rate, sigma_rate = process.rates(t)
+        return alpha_rate * x + sigma_rate * noise
 
 
 def _noise_like(value: Tensor, rng: torch.Generator) -> Tensor:

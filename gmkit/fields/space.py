@@ -114,7 +114,7 @@ class Space:
             if kind.layout == "sequence" and name in batch:
                 if not isinstance(kind, Categorical) or kind.end is None:
                     return None
-                reached.append(kind.lengths(batch[name]) + 1)
+                reached.append(kind.length_of(batch[name]) + 1)
         return torch.stack(reached).amax(0) if reached else None
 
     def cut(self, batch: Batch, length: int) -> Batch:
@@ -125,7 +125,7 @@ class Space:
     def lengths(self, batch: Batch) -> Tensor | None:
         """(N,) elements before the end, summed over sequences; None when all are alike."""
         closed = [
-            f.lengths(batch[name])
+            f.length_of(batch[name])
             for name, f in self.fields.items()
             if isinstance(f, Categorical) and f.end is not None
         ]
@@ -166,6 +166,19 @@ class Space:
         """A differentiable draw in embedded space."""
         return self._map(lambda name, f: f.relax(params[name], rng, temperature))
 
+    def settle(self, embedded: Mapping[str, Tensor]) -> Batch:
+        """Records that relaxed draws stand for."""
+        return self._map(lambda name, f: f.settle(embedded[name]))
+
+    def full(self, batch: Batch) -> Batch:
+        """Records at their whole length, conditions untouched."""
+        return {**batch, **self._map(lambda name, f: f.full(batch[name]))}
+
+    @property
+    def continuous(self) -> bool:
+        """Whether all fields are."""
+        return all(f.continuous for f in self.fields.values())
+
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Batch:
         """``n`` fully noised records."""
         return self._map(lambda name, f: f.prior(n, rng, process))
@@ -184,19 +197,50 @@ class Space:
             )
         )
 
+    def clean(self, params: Params, noisy: Batch, t: Tensor, process: Process) -> Params:
+        """Answers as estimates of the clean records."""
+        return self._map(lambda name, f: f.clean(params[name], noisy[name], t, process))
+
     def reverse_step(
         self,
-        params: Params,
+        clean: Params,
         noisy: Batch,
         t: Tensor,
         s: Tensor,
         rng: torch.Generator,
         process: Process,
+        before: tuple[Params, Tensor] | None = None,
+        after: tuple[Params, Batch] | None = None,
     ) -> Batch:
         """Records one step less noisy."""
         return self._map(
-            lambda name, f: f.reverse_step(params[name], noisy[name], t, s, rng, process)
+            lambda name, f: f.reverse_step(
+                clean[name],
+                noisy[name],
+                t,
+                s,
+                rng,
+                process,
+                None if before is None else (before[0][name], before[1]),
+                None if after is None else (after[0][name], after[1][name]),
+            )
         )
+
+    def slope(self, clean: Params, noisy: Batch, t: Tensor, process: Process) -> Batch:
+        """dx/dt of the probability flow; only where all fields are ``continuous``."""
+        return self._map(lambda name, f: f.slope(clean[name], noisy[name], t, process))
+
+    def bound(
+        self, params: Params, batch: Batch, noisy: Batch, t: Tensor, process: Process
+    ) -> dict[str, Tensor]:
+        """Name → integrand of the bound per record, (B,)."""
+        return self._map(
+            lambda name, f: _per_record(f.bound(params[name], batch[name], noisy[name], t, process))
+        )
+
+    def bound_ends(self, batch: Batch, rng: torch.Generator, process: Process) -> dict[str, Tensor]:
+        """Name → what the ends of the process add to the bound per record, (B,)."""
+        return self._map(lambda name, f: f.bound_ends(batch[name], rng, process))
 
     # ------------------------------------------------------------ storage
 

@@ -57,6 +57,8 @@ class State:
     """Lowest validation loss."""
     stale: int = 0
     """Validations since then."""
+    players: list[str] = field(default_factory=list)
+    """Who was validated."""
     done: bool = False
 
 
@@ -178,16 +180,17 @@ class Trainer:
         progress = self.progress()
         self._rng.manual_seed((self._noise + index) % 2**63)
         rng = self._rng
-        factor = rate_factor(index, progress, self.config) * self.state.rate
         shown: dict[str, Tensor] = {}
-        for player, optimiser in self.optimisers.items():
-            terms = self._losses(batch, Step(index, progress, rng, player))
+        for player, share in self.family.turns(progress):
+            optimiser = self.optimisers[player]
+            terms = self._losses(batch, Step(index, share, rng, player))
             terms["loss"].backward()  # type: ignore[no-untyped-call]
             if not optimiser.clip(self.config.clip):
                 for other in self.optimisers.values():
                     other.clear()
                 return None
-            optimiser.set_rate(factor)
+            factor = rate_factor(optimiser.steps, share, self.config)
+            optimiser.set_rate(factor * self.state.rate)
             optimiser.step()
             for other in self.optimisers.values():
                 if other is not optimiser:
@@ -215,6 +218,9 @@ class Trainer:
             self._valid_batches = in_order(
                 self.valid, self.family.space, self.batches.batch_size, self.device
             )
+        players = [player for player, _ in self.family.turns(self.progress())]
+        if players != self.state.players:  # another stage of training, with losses of its own
+            self.state.players, self.state.best, self.state.stale = players, math.inf, 0
         sums: dict[str, float] = {}
         rows = 0
         self.family.eval()
@@ -223,7 +229,7 @@ class Trainer:
                 rng = generator(self.seed, "valid", number, device=self.device)
                 count = len(next(iter(batch.values())))
                 rows += count
-                for player in self.family.players:
+                for player in players:
                     terms = self._losses(batch, Step(self.state.step, 1.0, rng, player))
                     for name, value in terms.items():
                         sums[name] = sums.get(name, 0.0) + float(value) * count
@@ -236,7 +242,8 @@ class Trainer:
                 self.best = {name: value.clone() for name, value in self.weights().items()}
         else:
             self.state.stale += 1
-            self.state.done = 0 < self.config.patience <= self.state.stale
+            last = players == [player for player, _ in self.family.turns(1.0)]
+            self.state.done = last and 0 < self.config.patience <= self.state.stale
 
     def _skipped(self, log: MetricsLog) -> None:
         """A non-finite step: skip it; after several in a row go back and slow down."""

@@ -45,6 +45,8 @@ class Optimiser:
         if groups:
             parts.append(torch.optim.AdamW(groups, lr=self.base, betas=config.betas, fused=True))
         self.parts = parts
+        self.steps = 0
+        """Steps taken, by which the rate warms up: players may start at different times."""
         self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
 
     def set_rate(self, factor: float) -> None:
@@ -69,6 +71,7 @@ class Optimiser:
         """Apply and clear the gradients."""
         for part in self.parts:
             part.step()
+        self.steps += 1
         self.clear()
 
     def clear(self) -> None:
@@ -78,18 +81,21 @@ class Optimiser:
 
     def state(self) -> dict[str, Tensor]:
         """All of the optimisers' memory, as named tensors."""
-        return {
+        slots = {
             f"{number}.{index}.{key}": value
             for number, part in enumerate(self.parts)
             for index, slots in part.state_dict()["state"].items()
             for key, value in slots.items()
         }
+        return {"steps": torch.tensor(self.steps), **slots}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Restore ``state``."""
+        self.steps = int(state.get("steps", 0))
+        slotted = {name: value for name, value in state.items() if name != "steps"}
         for number, part in enumerate(self.parts):
             slots: dict[int, dict[str, Tensor]] = {}
-            for name, value in state.items():
+            for name, value in slotted.items():
                 owner, index, key = name.split(".", 2)
                 if int(owner) == number:
                     slots.setdefault(int(index), {})[key] = value

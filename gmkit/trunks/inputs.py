@@ -44,14 +44,16 @@ class VectorInput(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Unobserved elements count as zero."""
-        parts = []
+        embedded = {}
         for name, kind in self.fields.items():
-            embedded = kind.embed(batch[name])
             observed = kind.observed(batch[name])
-            if observed is not None:
-                embedded = embedded * observed.unsqueeze(-1)
-            parts.append(embedded.flatten(1))
-        return self.linear(torch.cat(parts, dim=1))
+            value = kind.embed(batch[name])
+            embedded[name] = value if observed is None else value * observed.unsqueeze(-1)
+        return self.embedded(embedded)
+
+    def embedded(self, embedded: Mapping[str, Tensor]) -> Tensor:
+        """The same from name → (B, *shape, embed_dim)."""
+        return self.linear(torch.cat([embedded[name].flatten(1) for name in self.fields], dim=1))
 
 
 class VectorOutput(nn.Module):
@@ -73,16 +75,41 @@ class VectorOutput(nn.Module):
 
 
 class ConditionInput(nn.Module):
-    """Conditions → (B, width); None when the space has none."""
+    """Conditions → (B, width); None when the space has none. ``withheld``: they may be dropped."""
 
-    def __init__(self, space: Space, width: int) -> None:
+    def __init__(self, space: Space, width: int, *, withheld: bool = False) -> None:
         super().__init__()
         fields = dict(space.condition.fields) if space.condition else {}
         self.vector = VectorInput(fields, width) if fields else None
+        self.withheld = nn.Parameter(torch.zeros(width)) if fields and withheld else None
 
-    def forward(self, batch: Batch) -> Tensor | None:
-        """From the condition fields of ``batch``."""
-        return None if self.vector is None else self.vector(batch)
+    def forward(self, batch: Batch, drop: Tensor | None = None) -> Tensor | None:
+        """From the condition fields of ``batch``; a learned vector where ``drop`` (B,) is True."""
+        if self.vector is None:
+            return None
+        found = self.vector(batch)
+        if drop is None or self.withheld is None:
+            return found
+        return torch.where(drop[:, None], self.withheld, found)
+
+
+class TimeInput(nn.Module):
+    """Times (B,) ∈ [0, 1] → (B, width): sines of many wavelengths (Vaswani et al. 2017; Ho et al.
+    2020) through a small perceptron."""
+
+    WAVES = 32
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * self.WAVES, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, time: Tensor) -> Tensor:
+        """Angles t · 1000 · 10⁻⁴ … t · 1000, as for the thousand steps of a discrete chain."""
+        powers = torch.arange(self.WAVES, device=time.device) / (self.WAVES - 1)
+        angles = 1000.0 * time[:, None].float() * 10_000.0 ** (-powers)
+        return self.layers(torch.cat((angles.sin(), angles.cos()), dim=1))
 
 
 def add(hidden: Tensor, extra: Tensor | None) -> Tensor:

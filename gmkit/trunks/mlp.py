@@ -11,8 +11,15 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.fields import Space
 from gmkit.fields.space import Params
-from gmkit.trunks.inputs import ConditionInput, VectorInput, VectorOutput, add, put_known
-from gmkit.trunks.trunk import Decoder, Encoder, Trunk, TrunkConfig
+from gmkit.trunks.inputs import (
+    ConditionInput,
+    TimeInput,
+    VectorInput,
+    VectorOutput,
+    add,
+    put_known,
+)
+from gmkit.trunks.trunk import Critic, Decoder, Denoiser, Encoder, Generator, Trunk, TrunkConfig
 
 
 class ResidualBlock(nn.Module):
@@ -83,6 +90,60 @@ class FlatDecoder(Decoder):
         return put_known(drawn, given, known)
 
 
+class FlatGenerator(Generator):
+    """The decoder's shape, asked for parameters only."""
+
+    def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
+        super().__init__()
+        self.network = FlatDecoder(space, config, in_dim)
+
+    def forward(self, latent: Tensor, condition: Batch) -> Params:
+        """Name → (B, *shape, param_dim)."""
+        return self.network(latent, condition)
+
+
+class FlatCritic(Critic):
+    """Everything flattened into one vector, then the perceptron, whose norms would hide the scale
+    that a critic judges by: it has none."""
+
+    def __init__(self, space: Space, config: TrunkConfig, out_dim: int) -> None:
+        super().__init__()
+        width = config.channels
+        self.input = VectorInput(dict(space.fields), width)
+        layers: list[nn.Module] = []
+        for _ in range(config.blocks):
+            layers += [nn.Linear(width, width), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(nn.LeakyReLU(0.2), *layers)
+        self.output = nn.Linear(width, out_dim)
+
+    def forward(self, embedded: Mapping[str, Tensor]) -> Tensor:
+        """(B, out_dim)."""
+        return self.output(self.body(self.input.embedded(embedded)))
+
+
+class FlatDenoiser(Denoiser):
+    """The perceptron over all noisy fields at once; time and condition are added to its input.
+
+    An input of classes leaves no trace of which are masked but zeros, which is enough.
+    """
+
+    def __init__(self, space: Space, config: TrunkConfig) -> None:
+        super().__init__()
+        width = config.channels
+        self.input = VectorInput(dict(space.fields), width)
+        self.time = TimeInput(width)
+        self.condition = ConditionInput(space, width, withheld=True)
+        self.body = perceptron(width, config.blocks)
+        self.output = VectorOutput(dict(space.fields), width)
+
+    def forward(
+        self, noisy: Batch, time: Tensor, condition: Batch, drop: Tensor | None = None
+    ) -> Params:
+        """Name → (B, *shape, param_dim)."""
+        context = add(self.time(time), self.condition(condition, drop))
+        return self.output(self.body(self.input(noisy) + context))
+
+
 class FlatTrunk(Trunk):
     """Roles of the perceptron."""
 
@@ -93,3 +154,15 @@ class FlatTrunk(Trunk):
     def decoder(self, in_dim: int) -> FlatDecoder:
         """Perceptron to all fields."""
         return FlatDecoder(self.space, self.config, in_dim)
+
+    def generator(self, in_dim: int) -> FlatGenerator:
+        """Perceptron to all fields."""
+        return FlatGenerator(self.space, self.config, in_dim)
+
+    def critic(self, out_dim: int) -> FlatCritic:
+        """Perceptron without norms."""
+        return FlatCritic(self.space, self.config, out_dim)
+
+    def denoiser(self) -> FlatDenoiser:
+        """Perceptron from all fields to all fields."""
+        return FlatDenoiser(self.space, self.config)

@@ -15,43 +15,21 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.fields import Categorical, Field, Space
 from gmkit.fields.space import Params
+from gmkit.trunks.both_ways import SequenceCritic, SequenceDenoiser, SequenceGenerator
 from gmkit.trunks.inputs import (
     ConditionInput,
-    ElementInput,
     VectorInput,
     VectorOutput,
     add,
     put_known,
 )
+from gmkit.trunks.positions import PositionInput, observed_positions, split_by_layout
 from gmkit.trunks.transformer import Transformer
 from gmkit.trunks.trunk import Decoder, Encoder, Trunk, TrunkConfig
 
 COMPACT_BELOW = 0.8
 """While generating, finished records are dropped from the batch once fewer than this share of it
 goes on: copying the caches costs about one step, so it pays every few steps."""
-
-
-def split_by_layout(space: Space) -> tuple[dict[str, Field], dict[str, Field]]:
-    """(sequence fields, the others). Raises ValueError for sequences of different lengths."""
-    sequences = {name: f for name, f in space.fields.items() if f.layout == "sequence"}
-    others = {name: f for name, f in space.fields.items() if f.layout != "sequence"}
-    if len({f.shape for f in sequences.values()}) > 1:
-        raise ValueError("sequence fields of one space need the same length")
-    return sequences, others
-
-
-class PositionInput(nn.Module):
-    """Sequence fields → (B, L, width), the sum over fields at each position."""
-
-    def __init__(self, fields: dict[str, Field], width: int) -> None:
-        super().__init__()
-        self.names = list(fields)  # a name may hold what a module's name may not, such as dots
-        self.inputs = nn.ModuleList(ElementInput(f, width) for f in fields.values())
-
-    def forward(self, batch: Batch) -> Tensor:
-        """``batch``: name → (B, L)."""
-        parts = [embed(batch[n]) for n, embed in zip(self.names, self.inputs, strict=True)]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
 class SequenceEncoder(Encoder):
@@ -73,20 +51,12 @@ class SequenceEncoder(Encoder):
         if self.others is not None:
             context = add(self.others(batch), context)
         x = add(self.input(batch), None if context is None else context[:, None])
-        mask = self._mask(batch)
+        mask = observed_positions(self.sequences, batch)
         hidden = self.body(x, mask=mask)
         if mask is None:
             return self.output(hidden.mean(1))
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         return self.output((hidden * weight).sum(1) / weight.sum(1))
-
-    def _mask(self, batch: Batch) -> Tensor | None:
-        """(B, L): positions at which any sequence field is observed."""
-        masks = [f.observed(batch[name]) for name, f in self.sequences.items()]
-        present = [mask for mask in masks if mask is not None]
-        if len(present) < len(masks):
-            return None  # one field is observed everywhere
-        return torch.stack(present).any(0) if len(present) > 1 else present[0]
 
 
 class SequenceDecoder(Decoder):
@@ -204,6 +174,18 @@ class SequenceTrunk(Trunk):
     def decoder(self, in_dim: int) -> SequenceDecoder:
         """Causal."""
         return SequenceDecoder(self.space, self.config, in_dim)
+
+    def generator(self, in_dim: int) -> SequenceGenerator:
+        """Looks both ways from a latent."""
+        return SequenceGenerator(self.space, self.config, in_dim)
+
+    def critic(self, out_dim: int) -> SequenceCritic:
+        """Looks both ways over embedded elements, pooled."""
+        return SequenceCritic(self.space, self.config, out_dim)
+
+    def denoiser(self) -> SequenceDenoiser:
+        """Looks both ways over noisy elements."""
+        return SequenceDenoiser(self.space, self.config)
 
 
 def _at(

@@ -75,6 +75,38 @@ class Decoder(nn.Module, ABC):
         taken from ``given`` and the rest is drawn to follow them."""
 
 
+class Generator(nn.Module, ABC):
+    """Latent vectors → parameters of every field in one pass, differentiably: a GAN's generator."""
+
+    @abstractmethod
+    def forward(self, latent: Tensor, condition: Batch) -> Params:
+        """Parameters (B, *shape, param_dim), at full length, given latents (B, in_dim)."""
+
+
+class Critic(nn.Module, ABC):
+    """Embedded records → feature vectors.
+
+    It reads what ``Space.embed`` and ``Space.relax`` give, at full length, so that gradients
+    reach a generator. Conditions are not its business: the family joins them to the features.
+    """
+
+    @abstractmethod
+    def forward(self, embedded: Mapping[str, Tensor]) -> Tensor:
+        """(B, out_dim) from name → (B, *shape, embed_dim)."""
+
+
+class Denoiser(nn.Module, ABC):
+    """Noisy records and their times → parameters of every field."""
+
+    @abstractmethod
+    def forward(
+        self, noisy: Batch, time: Tensor, condition: Batch, drop: Tensor | None = None
+    ) -> Params:
+        """Parameters (B, *shape, param_dim) for records at ``time`` (B,) ∈ [0, 1]. ``noisy`` holds
+        what ``corrupt`` gives; sequences may be trimmed alike. ``drop``: mask (B,) of records
+        whose condition is withheld."""
+
+
 class Trunk(ABC):
     """Makes networks of one shape for a space."""
 
@@ -89,6 +121,18 @@ class Trunk(ABC):
     @abstractmethod
     def decoder(self, in_dim: int) -> Decoder:
         """A network that writes records given latents and conditions."""
+
+    @abstractmethod
+    def generator(self, in_dim: int) -> Generator:
+        """A network that writes all elements at once, differentiably."""
+
+    @abstractmethod
+    def critic(self, out_dim: int) -> Critic:
+        """A network that reads embedded records."""
+
+    @abstractmethod
+    def denoiser(self) -> Denoiser:
+        """A network that reads noisy records and answers for each of their elements."""
 
 
 def build_trunk(space: Space, config: TrunkConfig) -> Trunk:

@@ -45,7 +45,9 @@ def test_verbs_keep_shapes_and_types(size, shape, rows, seed):
     assert bool((field.embed(value).argmax(-1) == value).all())
     for drawn in (field.sample(params, rng), field.prior(rows, rng, process), noisy):
         assert drawn.shape == (rows, *shape) and drawn.dtype == torch.int64
-    clean = field.reverse_step(params, noisy, t, torch.zeros_like(t), rng, process)
+    clean = field.reverse_step(
+        field.clean(params, noisy, t, process), noisy, t, torch.zeros_like(t), rng, process
+    )
     field.check(clean)
     assert torch.equal(clean[noisy < size], noisy[noisy < size])
     exact = -Exact(logits=params).log_prob(value) if rows else torch.zeros(0, *shape)
@@ -95,7 +97,7 @@ def test_relax_is_one_hot_forward_and_soft_backward(rng):
 def test_end_closes_what_follows():
     value = torch.tensor([[3, 1, 0, 2, 2, 1], [1, 2, 3, 1, 2, 3], [0, 1, 1, 1, 1, 1]])
     assert WORD.close(value).tolist() == [[3, 1, 0, 0, 0, 0], [1, 2, 3, 1, 2, 3], [0] * 6]
-    assert WORD.lengths(value).tolist() == [2, 6, 0]
+    assert WORD.length_of(value).tolist() == [2, 6, 0]
     assert WORD.observed(value).sum(-1).tolist() == [3, 6, 1]
     assert torch.equal(WORD.close(WORD.close(value)), WORD.close(value))
 

@@ -185,7 +185,7 @@ def test_unweighted_objectives_are_plain_squared_errors():
     [
         ({"schedule": "sqrt"}, "schedule 'sqrt' is none of linear, cosine, flow"),
         ({"objective": "x"}, "objective 'x' is none of"),
-        ({"sampler": "heun"}, "sampler 'heun' is none of ancestral, ddim"),
+        ({"sampler": "rk4"}, "sampler 'rk4' is none of ancestral, ddim"),
         ({"min_snr": -1.0}, "min_snr is -1.0"),
     ],
 )

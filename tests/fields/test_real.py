@@ -12,7 +12,7 @@ from torch.distributions import Normal
 
 from gmkit.errors import DataError
 from gmkit.fields import Process, Real
-from gmkit.fields.real import LOG_SCALE_RANGE
+from gmkit.fields.likelihoods import LOG_SCALE_RANGE
 
 SHAPES = st.lists(st.integers(1, 4), max_size=3).map(tuple)
 
@@ -41,7 +41,7 @@ def test_verbs_keep_shapes_and_types(shape, rows, seed):
         field.prior(rows, rng, process),
         noisy,
         field.denoise_loss(params, value, noisy, t, process),
-        field.reverse_step(params, noisy, t, t / 2, rng, process),
+        field.reverse_step(field.clean(params, noisy, t, process), noisy, t, t / 2, rng, process),
         field.hide(value, torch.ones_like(value, dtype=torch.bool)),
     ):
         assert found.shape == (rows, *shape) and found.dtype == field.dtype
@@ -109,7 +109,8 @@ def test_reversal_with_the_exact_posterior_mean_recovers_the_gaussian(
         clean = centre + gain * (x - alpha * centre)
         answer = process.target(clean, (x - alpha * clean) / sigma, alpha, sigma)
         params = torch.stack((answer, torch.zeros_like(answer)), -1)
-        x = field.reverse_step(params, x, t.expand(8000), s.expand(8000), rng, process)
+        clean = field.clean(params, x, t.expand(8000), process)
+        x = field.reverse_step(clean, x, t.expand(8000), s.expand(8000), rng, process)
     assert float(x.mean()) == pytest.approx(centre, abs=0.05)
     assert float(x.std()) == pytest.approx(spread, rel=0.08)
 

@@ -46,6 +46,7 @@ def test_verbs_cover_every_field_and_sum_to_records():
     noisy = MIXED.corrupt(data, t, rng, process)
     losses = MIXED.denoise_loss(heard, data, noisy, t, process)
     nll = MIXED.nll(heard, data)
+    clean = MIXED.clean(heard, noisy, t, process)
     for name, f in MIXED.fields.items():
         assert nll[name].shape == losses[name].shape == (7,)
         whole = f.nll(heard[name], data[name]).reshape(7, -1).sum(1)
@@ -55,10 +56,10 @@ def test_verbs_cover_every_field_and_sum_to_records():
         MIXED.sample(heard, rng),
         MIXED.prior(7, rng, process),
         noisy,
-        MIXED.reverse_step(heard, noisy, t, t * 0, rng, process),
+        MIXED.reverse_step(clean, noisy, t, t * 0, rng, process),
     ):
         assert list(found) == list(MIXED.names)
-    MIXED.check({**data, **MIXED.reverse_step(heard, noisy, t, t * 0, rng, process)})
+    MIXED.check({**data, **MIXED.reverse_step(clean, noisy, t, t * 0, rng, process)})
     assert set(MIXED.relax(heard, rng)) == set(MIXED.observed(data)) == set(MIXED.names)
 
 
@@ -105,7 +106,7 @@ def test_pick_casts_compact_storage_and_trims():
     picked = MIXED.trim(MIXED.pick(stored, torch.tensor([3, 1]), "cpu"))
     assert picked["age"].dtype == torch.float32 and picked["word"].dtype == torch.int64
     assert torch.equal(picked["label"], stored["label"][[3, 1]])
-    longest = int(WORD.lengths(stored["word"][[3, 1]]).max()) + 1
+    longest = int(WORD.length_of(stored["word"][[3, 1]]).max()) + 1
     assert torch.equal(picked["word"], stored["word"][[3, 1], :longest].long())
 
 

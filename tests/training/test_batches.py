@@ -70,7 +70,7 @@ def test_grouping_by_length_computes_less_padding():
     data = words(6400)
     batches = Batches(data, WORDS, 32, 0)
     lengths = [b["w"].shape[1] for b in map(batches.at, range(200))]
-    needed = float((WORD.lengths(data["w"]) + 1).clamp(max=40).float().mean())
+    needed = float((WORD.length_of(data["w"]) + 1).clamp(max=40).float().mean())
     grouped = sum(lengths) / 200
     order = torch.randperm(6400, generator=torch.Generator().manual_seed(0))
     mixed = sum(WORDS.trim(WORDS.pick(data, part, "cpu"))["w"].shape[1] for part in order.split(32))

@@ -93,7 +93,7 @@ def test_compaction_keeps_the_distribution_of_lengths(make, share, monkeypatch):
     monkeypatch.setattr(sequence, "COMPACT_BELOW", share)
     rng = torch.Generator().manual_seed(0)
     drawn = decoder.generate(torch.zeros(2500, 4), {}, rng)["word"]
-    lengths = spaces["word"].fields["word"].lengths(drawn).float()
+    lengths = spaces["word"].fields["word"].length_of(drawn).float()
     batch = {"word": drawn}
     with torch.no_grad():
         chance = torch.softmax(decoder(torch.zeros(2500, 4), batch)["word"], -1)[:, :, 0]
@@ -116,8 +116,8 @@ def test_an_ended_sequence_feeds_its_end_beside_a_longer_one(make):
     drawn = decoder.generate(torch.zeros(n, 4), {}, torch.Generator().manual_seed(0))
     params = decoder(torch.zeros(n, 4), drawn)
     chance = torch.softmax(params["b"], -1)[..., 0]
-    ended = (space.fields["a"].lengths(drawn["a"]) < 7)[:, None] & (
-        torch.arange(8) > space.fields["a"].lengths(drawn["a"])[:, None]
+    ended = (space.fields["a"].length_of(drawn["a"]) < 7)[:, None] & (
+        torch.arange(8) > space.fields["a"].length_of(drawn["a"])[:, None]
     )
     ended &= space.fields["b"].observed(drawn["b"])
     assert float(ended.sum()) > 700
@@ -142,4 +142,4 @@ def test_the_end_is_put_off_until_the_last_known_element(make):
         known={"word": known},
     )["word"]
     assert torch.equal(drawn[known], given[known])
-    assert bool((word.lengths(drawn) == 5).all())
+    assert bool((word.length_of(drawn) == 5).all())
