@@ -180,7 +180,7 @@ class Categorical(Field):
         low, high = (t - T_MIN / 2).clamp(0, 1), (t + T_MIN / 2).clamp(0, 1)
         slope = (process.masked(high) - process.masked(low)) / (high - low)
         rate = slope / process.masked(t).clamp(min=T_MIN)
-        logits = self._allowed(params.float())
+        logits = self._allowed(params.float(), noisy)
         loss = F.cross_entropy(
             logits.reshape(-1, self.size), value.reshape(-1).long(), reduction="none"
         ).reshape(value.shape)
@@ -188,7 +188,7 @@ class Categorical(Field):
 
     def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
         """Logits of the clean classes."""
-        return self._allowed(params.float())
+        return self._allowed(params.float(), noisy)
 
     def reverse_step(
         self,
@@ -227,12 +227,31 @@ class Categorical(Field):
         """(B, L): positions before each record's end."""
         return torch.arange(value.shape[1], device=value.device) < lengths[:, None]
 
-    def _allowed(self, logits: Tensor) -> Tensor:
-        """No ``end`` inside a record whose length is known."""
-        if self.length_shares is None or self.end is None:
+    def begin(self, noisy: Tensor, given: Tensor, known: Tensor) -> Tensor:
+        """Where lengths are known, one that leaves room for what is known: the given record's own
+        when its end is known, or when the one drawn is too short."""
+        if self.length_shares is None:
+            return noisy
+        own, drawn = self.length_of(given), self.length_of(noisy)
+        places = torch.arange(given.shape[1], device=given.device)
+        inside = known & self._inside(own, given)
+        least = torch.where(inside, places + 1, torch.zeros_like(places)).amax(1)
+        settled = (known & ~inside).any(1) | (drawn < least)
+        lengths = torch.where(settled, own, drawn)
+        masked = torch.full_like(noisy, self.size)
+        return torch.where(self._inside(lengths, noisy), masked, torch.full_like(noisy, self.end))
+
+    def _allowed(self, logits: Tensor, noisy: Tensor) -> Tensor:
+        """No ``end`` inside a record whose length is known, nor before an element that is seen;
+        and after an ``end`` that is seen nothing else."""
+        if self.end is None:
             return logits
-        banned = torch.zeros(self.size, dtype=torch.bool, device=logits.device)
-        banned[self.end] = True
+        seen = (noisy != self.size) & (noisy != self.end)
+        later = seen.flip(1).cumsum(1).flip(1) > 0
+        banned = torch.ones_like(later) if self.length_shares is not None else later
+        at_end = F.one_hot(torch.tensor(self.end, device=logits.device), self.size).bool()
+        over = (noisy == self.end).cumsum(1) > 0
+        banned = banned.unsqueeze(-1) & at_end | over.unsqueeze(-1) & ~at_end
         return logits.masked_fill(banned, -1e9)
 
     def to_json(self) -> dict[str, Any]:

@@ -116,6 +116,10 @@ class Field(ABC):
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Tensor:
         """``n`` fully noised values, as ``corrupt`` gives at t = 1."""
 
+    def begin(self, noisy: Tensor, given: Tensor, known: Tensor) -> Tensor:
+        """``noisy``, from the prior, made ready to take in what is ``known`` of ``given``."""
+        return noisy
+
     @abstractmethod
     def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """Noised value at times ``t`` ∈ [0, 1], shape (B,): 0 is clean, 1 is pure noise."""
@@ -157,6 +161,11 @@ class Field(ABC):
     ) -> Tensor:
         """Per element, (B, *shape): what integrates over t from 0 to 1 to the bound of
         − log p(value) in nats, but for ``bound_ends``."""
+
+    @property
+    def log_snr_first(self) -> float:
+        """λ at which the bound of a continuous value may begin."""
+        return 0.0
 
     def bound_ends(self, value: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """What the two ends of the process add to that bound, per record (B,)."""

@@ -14,8 +14,8 @@ Samplers, for real values (categories are unmasked alike by all):
     ancestral  a draw of q(x_s | x_t, x̂_0) (Ho et al. 2020)
     ddim       x_s = α_s x̂_0 + σ_s ε̂ (Song et al. 2021)
     dpm++      DPM-Solver++(2M): second order by the step before (Lu et al. 2022)
-    heun       second order by a second look at x_s (Karras et al. 2022)
     euler      x_s = x_t + (s − t) dx/dt, dx/dt = α′ x̂_0 + σ′ ε̂
+    heun       the same with the mean of the slopes at both ends (Karras et al. 2022)
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ Objective = Literal["mean", "noise", "data", "velocity", "flow"]
 Sampler = Literal["ancestral", "ddim", "dpm++", "heun", "euler"]
 T_MIN = 1e-4
 """Times are kept this far from 0 and 1, where a ratio of α and σ would be infinite."""
-LOG_SNR_FIRST = 13.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Process:
         noise     ε
         velocity  α ε − σ x_0                      (Salimans & Ho 2022)
         flow      ε − x_0, the slope of the straight path; meant for the flow schedule
-        mean      x_0 too, with the loss weighted as E‖μ̃_t(x_t, x_0) − μ_θ(x_t, t)‖²/2σ̃²
-                  (Ho et al. 2020, eq. 8): the posterior mean is affine in x_0 given x_t
+        mean      the velocity too, with the loss weighted as E‖μ̃_t(x_t, x_0) − μ_θ(x_t, t)‖²/2σ̃²
+                  (Ho et al. 2020, eq. 8): the posterior mean is affine in it given x_t
     ``min_snr``: cap γ of the weight min(SNR, γ) on the x_0 error (Hang et al. 2023); 0: the
         objective's own weight.
     """
@@ -57,6 +56,8 @@ class Process:
     learned_variance: bool = False
     """Whether networks answer with the variance of an ancestral step too (Nichol & Dhariwal 2021,
     eq. 15): log σ² = v log β + (1 − v) log β̃."""
+    log_snr_first: float = 9.0
+    """λ at which the bound of real values begins, where the noise is far below what matters."""
     temperature: float = 1.0
     """Of draws while sampling: scales the noise of ancestral steps and divides logits."""
 
@@ -132,9 +133,9 @@ class Process:
 
     @property
     def t_first(self) -> float:
-        """Where the bound of real values begins, at λ = ``LOG_SNR_FIRST``: the noise there is far
-        below a step of 8 bits, and no network gains by looking closer."""
-        return max(T_MIN, float(self.time_of(torch.tensor(LOG_SNR_FIRST, dtype=torch.float64))))
+        """Where the bound of real values begins."""
+        first = torch.tensor(self.log_snr_first, dtype=torch.float64)
+        return max(T_MIN, float(self.time_of(first)))
 
     def inside(self, t: Tensor) -> Tensor:
         """``t`` kept off the two ends."""
@@ -144,7 +145,7 @@ class Process:
         """What the network should answer."""
         if self.objective == "noise":
             return noise
-        if self.objective == "velocity":
+        if self.objective in ("velocity", "mean"):
             return alpha * noise - sigma * x
         if self.objective == "flow":
             return noise - x
@@ -156,7 +157,7 @@ class Process:
         """(x_0, ε) that the network's answer means, from noisy = α x_0 + σ ε."""
         if self.objective == "noise":
             x = (noisy - sigma * answer) / alpha
-        elif self.objective == "velocity":
+        elif self.objective in ("velocity", "mean"):
             x = (alpha * noisy - sigma * answer) / (alpha**2 + sigma**2)
         elif self.objective == "flow":
             x = (noisy - sigma * answer) / (alpha + sigma)
@@ -217,15 +218,3 @@ class Process:
         step = self.log_snr(s.clamp(min=T_MIN)) - self.log_snr(t)
         share = 0.5 * step / (self.log_snr(t) - self.log_snr(r)).clamp(min=1e-6)
         return torch.where(s > 0, (1 + share) * x - share * before, x)
-
-    def heun(
-        self, x: Tensor, later: Tensor, noisy: Tensor, proposed: Tensor, t: Tensor, s: Tensor
-    ) -> Tensor:
-        """The step from t to s with the mean of the slopes at both ends, in x̄ = x/α over σ̄ = σ/α
-        (Karras et al. 2022, algorithm 1); ``later``: x̂_0 at the ``proposed`` x_s."""
-        alpha, sigma = self.alpha(t), self.sigma(t)
-        alpha_s, sigma_s = self.alpha(s), self.sigma(s)
-        first = (noisy - alpha * x) / sigma
-        second = (proposed - alpha_s * later) / sigma_s.clamp(min=T_MIN)
-        step = sigma_s / alpha_s - sigma / alpha
-        return alpha_s * (noisy / alpha + 0.5 * step * (first + second))

@@ -179,9 +179,22 @@ class Space:
         """Whether all fields are."""
         return all(f.continuous for f in self.fields.values())
 
+    @property
+    def log_snr_first(self) -> float:
+        """λ at which the bound begins: the highest that a field asks for."""
+        return max(f.log_snr_first for f in self.fields.values())
+
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Batch:
         """``n`` fully noised records."""
         return self._map(lambda name, f: f.prior(n, rng, process))
+
+    def begin(self, noisy: Batch, given: Batch, known: Mapping[str, Tensor]) -> Batch:
+        """Noise made ready to take in what is ``known`` of ``given``."""
+        return self._map(
+            lambda name, f: (
+                f.begin(noisy[name], given[name], known[name]) if name in known else noisy[name]
+            )
+        )
 
     def corrupt(self, batch: Batch, t: Tensor, rng: torch.Generator, process: Process) -> Batch:
         """Records noised to times ``t``, (B,)."""

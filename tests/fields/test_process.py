@@ -10,6 +10,7 @@ import torch
 
 from gmkit.fields import Process, Real
 from gmkit.fields.process import T_MIN, Objective, Schedule
+from gmkit.fields.real import CHAIN_STEPS
 
 SCHEDULES = get_args(Schedule)
 OBJECTIVES = get_args(Objective)
@@ -160,8 +161,11 @@ def test_weighted_losses_agree_between_objectives(schedule):
             assert torch.allclose(loss, expected, rtol=2e-3, atol=1e-5), objective
 
     process = Process(schedule=schedule, objective="mean")
-    noisy = process.alpha(t) * x + process.sigma(t) * noise
-    loss = real.denoise_loss(torch.stack((guess, torch.zeros(n)), -1), x, noisy, t, process)
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    noisy = alpha * x + sigma * noise
+    answer = process.target(guess, (noisy - alpha * guess) / sigma, alpha, sigma)
+    loss = real.denoise_loss(torch.stack((answer, torch.zeros(n)), -1), x, noisy, t, process)
+    loss = loss / CHAIN_STEPS  # the loss is summed over the chain
     t64 = t.double()
     c_x, c_t, deviation = process.posterior(t64, t64 - 1e-3)
     wanted = c_x * x + c_t * noisy
@@ -192,3 +196,28 @@ def test_unweighted_objectives_are_plain_squared_errors():
 def test_unknown_options(options, text):
     with pytest.raises(ValueError, match=text):
         Process(**options)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_rates_are_derivatives_and_times_invert_the_snr(schedule):
+    process = Process(schedule=schedule)
+    t = torch.linspace(0.02, 0.98, 49, dtype=torch.double)
+    step = 1e-6
+    for verb, rate in zip((process.alpha, process.sigma), process.rates(t), strict=True):
+        slope = (verb(t + step) - verb(t - step)) / (2 * step)
+        assert torch.allclose(rate, slope, rtol=1e-5, atol=1e-6)
+    fall = -(process.log_snr(t + step) - process.log_snr(t - step)) / (2 * step)
+    assert torch.allclose(process.rate(t), fall, rtol=1e-5)
+    assert torch.allclose(process.time_of(process.log_snr(t)), t, rtol=1e-6)
+
+
+@pytest.mark.parametrize("v", [-30.0, 30.0])
+def test_learned_deviations_lie_between_the_posterior_and_the_forward_one(v):
+    process = Process(learned_variance=True)
+    t, s = torch.tensor([0.5]), torch.tensor([0.4])
+    _, _, deviation = process.posterior(t, s)
+    kept = process.alpha(t) / process.alpha(s) * process.sigma(s)
+    forward = (process.sigma(t) ** 2 - kept**2).sqrt()
+    wanted = deviation if v < 0 else forward
+    found = process.log_deviation(torch.tensor([v]), t, s).exp()
+    assert float(found) == pytest.approx(float(wanted))
