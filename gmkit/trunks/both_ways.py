@@ -92,7 +92,9 @@ class SequenceDenoiser(Denoiser):
         width = config.channels
         self.sequences, others = split_by_layout(space)
         self.input = PositionInput(self.sequences, width)
-        self.masked = nn.Parameter(torch.randn(width) * width**-0.5)
+        # rotary positions are relative: where all is masked they tell no element from another
+        length = next(iter(self.sequences.values())).shape[0]
+        self.positions = nn.Parameter(torch.randn(length, width) * width**-0.5)
         self.others = VectorInput(others, width) if others else None
         self.time = TimeInput(width)
         self.condition = ConditionInput(space, width, withheld=True)
@@ -106,7 +108,8 @@ class SequenceDenoiser(Denoiser):
         context = add(self.time(time), self.condition(condition, drop))
         if self.others is not None:
             context = context + self.others(noisy)
-        x = self.input(noisy) + self.masked + context[:, None]
+        x = self.input(noisy)
+        x = x + self.positions[: x.shape[1]] + context[:, None]
         mask = observed_positions(self.sequences, noisy)
         hidden = self.body(x, mask=mask)
         if mask is None:

@@ -246,16 +246,16 @@ def test_sequences_with_an_end(shares, steps):
     lengths = field.length_of(drawn)
     if shares is not None:
         assert set(lengths.tolist()) == {2, 5}
-        assert float((lengths == 5).float().mean()) == pytest.approx(0.7, abs=0.1)
+    assert float((lengths == 5).float().mean()) == pytest.approx(0.7, abs=0.1)
     right = [
         all(a != b for a, b in itertools.pairwise(row[:n]))
         for row, n in zip(drawn.tolist(), lengths.tolist(), strict=True)
     ]
-    assert sum(right) / 500 > 0.85
+    assert sum(right) / 500 > 0.93
     # log 2 for the start, and the entropy of the length
     exact = math.log(2) - 0.3 * math.log(0.3) - 0.7 * math.log(0.7)
     nats = float(model.log_prob({"w": words(1000, 7)}, rng(4)).total.mean())
-    assert exact - 0.08 < nats < exact + 0.6
+    assert exact - 0.08 < nats < exact + 0.2
     # what is known stays, and leaves room
     given = torch.tensor([[1, 2, 1, 2, 1, 0]]).expand(50, 6)
     known = torch.zeros(50, 6, dtype=torch.bool)
