@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gmkit.cli.commands import plugin_commands
 from gmkit.errors import did_you_mean
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
-
-    from gmkit.api import CommandInfo
 
 
 class LazyGroup(TyperGroup):
@@ -24,13 +23,13 @@ class LazyGroup(TyperGroup):
     """Command → ("package.module:function or Typer app", one-line help)."""
 
     def list_commands(self, ctx: Context) -> list[str]:
-        return [*self.table, *self._plugin_commands()]
+        return [*self.table, *plugin_commands()]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         """A stub that can be listed, not run."""
         if cmd_name in self.table:
             return TyperCommand(cmd_name, help=self.table[cmd_name][1])
-        info = self._plugin_commands().get(cmd_name)
+        info = plugin_commands().get(cmd_name)
         if info is None:
             return None
         return TyperCommand(cmd_name, help=info.summary, rich_help_panel="Commands from plugins")
@@ -38,7 +37,7 @@ class LazyGroup(TyperGroup):
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         from gmkit.cli.overview import print_overview
 
-        print_overview(self, ctx)
+        print_overview()
 
     def resolve_command(
         self, ctx: Context, args: list[str]
@@ -47,21 +46,12 @@ class LazyGroup(TyperGroup):
         if name in self.table:  # without asking the plugins: what they cost, they cost others
             module, _, attribute = self.table[name][0].partition(":")
             return name, as_command(name, getattr(import_module(module), attribute)), rest
-        info = self._plugin_commands().get(name)
+        info = plugin_commands().get(name)
         if info is None:
             ctx.fail(f"No such command {name!r}. {did_you_mean(name, self.list_commands(ctx))}")
         from gmkit.plugins import registry
 
         return name, as_command(name, registry().load(info)), rest
-
-    def _plugin_commands(self) -> Mapping[str, CommandInfo]:
-        """Plugins' commands; one named like ours is reached as ``plugin:name`` only."""
-        from gmkit.plugins import registry
-
-        return {
-            f"{registry().owner(info)}:{name}" if name in self.table else name: info
-            for name, info in registry().commands().items()
-        }
 
 
 def as_command(name: str, target: Any) -> Command:

@@ -1,4 +1,4 @@
-"""The ``gmkit`` command: its table of commands, its global options, and how it ends."""
+"""The ``gmkit`` command: how a command line is run, and how it ends."""
 
 from __future__ import annotations
 
@@ -9,56 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Annotated, ClassVar
+from typing import Any
 
-import typer
-
-from gmkit.cli.lazy import LazyGroup
-
-
-class Commands(LazyGroup):
-    """All first-party commands. To add one, add its line here and its module to gmkit.cli."""
-
-    table: ClassVar = {
-        "train": ("gmkit.cli.train:train", "Train a model on data, or on the domain's example"),
-        "sample": ("gmkit.cli.sample:sample", "Draw new records from a trained model"),
-        "evaluate": ("gmkit.cli.evaluate:evaluate", "Measure how good a model's samples are"),
-        "data": ("gmkit.cli.data:app", "List and fetch data sets"),
-        "plugins": ("gmkit.cli.plugins:app", "List and check plugins"),
-        "doctor": ("gmkit.cli.doctor:doctor", "Check this installation and machine"),
-    }
-
-
-app = typer.Typer(
-    name="gmkit",
-    cls=Commands,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train, sample, augment and score with generative models, in every domain.",
-    epilog="Begin with: gmkit train --domain molecules --model vae",
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from gmkit import __version__
-
-        print(f"gmkit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,
-    traceback: Annotated[
-        bool,
-        typer.Option("--traceback", help="Show the traceback of an error; goes anywhere."),
-    ] = False,
-) -> None:
-    """``traceback`` is here for the help only: ``main`` takes it from anywhere in the line."""
+HELP = ([], ["--help"], ["-h"])
+"""Lines that only ask what there is: answered without Typer, a third of the whole start."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,23 +30,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     trace, json = "--traceback" in ours, "--json" in ours
     rest = words[len(ours) :]
     try:
-        command = typer.main.get_command(app)
         arguments = [word for word in ours if word != "--traceback"] + rest
-        with _terminable():
-            result = command.main(arguments, prog_name="gmkit", standalone_mode=False)
+        result = _overview(arguments) if arguments in HELP else _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
         return 1
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
-            return 2
+        kind = type(error).__name__  # of Typer, which may not have been imported
+        if kind in ("Abort", "NoArgsIsHelpError"):  # of the latter the help is printed already
+            return 130 if kind == "Abort" else 2
         from gmkit.cli.failure import report
 
         return report(error, json=json, trace=trace)
     return result if isinstance(result, int) else 0
+
+
+def _overview(arguments: Sequence[str]) -> int:
+    """Print what there is; a line without arguments is a usage error none the less."""
+    from gmkit.cli.overview import print_overview
+
+    print_overview()
+    return 0 if arguments else 2
+
+
+def _run(arguments: list[str]) -> Any:
+    """The result of a command."""
+    import typer
+
+    from gmkit.cli.app import app
+
+    with _terminable():
+        command = typer.main.get_command(app)
+        return command.main(arguments, prog_name="gmkit", standalone_mode=False)
 
 
 @contextlib.contextmanager

@@ -1,48 +1,42 @@
 """The page that ``gmkit --help`` shows.
 
 Typer's own panels import rich.markdown and rich.traceback, with them pygments and markdown-it:
-about 60 ms on a quiet machine, a third of the whole start. This page looks alike and does not.
+about 60 ms on a quiet machine, and Typer itself as much again. This page looks alike and does not.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
+
+from gmkit.cli.commands import ABOUT, COMMANDS, EPILOG, OPTIONS, plugin_commands
 
 if TYPE_CHECKING:
     from rich.panel import Panel
-    from typer._click import Context
-    from typer.core import TyperGroup
 
 
-def print_overview(group: TyperGroup, context: Context) -> None:
-    """Print usage, options and commands of a group on stdout."""
+def print_overview() -> None:
+    """Print usage, options and commands on stdout."""
     from rich.padding import Padding
     from rich.text import Text
 
     from gmkit.cli.console import console
 
-    options = [record for p in group.get_params(context) if (record := p.get_help_record(context))]
-    panels: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if command is not None and not command.hidden:
-            panel = getattr(command, "rich_help_panel", None) or "Commands"
-            panels[panel].append((name, command.help or ""))
-    usage = Text.assemble(("Usage: ", "yellow"), (" ".join(_usage(group, context)), "bold"))
-    width = max(len(name) for rows in [options, *panels.values()] for name, _ in rows)
-    page = [usage, Text(group.help or "")]
+    others = [(name, info.summary) for name, info in plugin_commands().items()]
+    panels = {
+        "Options": list(OPTIONS.items()),
+        "Commands": [(name, summary) for name, (_, summary) in COMMANDS.items()],
+        "Commands from plugins": others,
+    }
+    usage = Text.assemble(("Usage: ", "yellow"), ("gmkit [OPTIONS] COMMAND [ARGS]...", "bold"))
+    width = max(len(name) for rows in panels.values() for name, _ in rows)
     out = console()
-    for line in page:
+    for line in (usage, Text(ABOUT)):
         out.print(Padding(line, (1, 1, 0, 1)))
     out.print()
-    for title, rows in {"Options": options, **panels}.items():
-        out.print(_panel(title, rows, width))
-    out.print(Padding(Text(group.epilog or ""), (0, 1, 1, 1)))
-
-
-def _usage(group: TyperGroup, context: Context) -> list[str]:
-    return [context.command_path, *group.collect_usage_pieces(context)]
+    for title, rows in panels.items():
+        if rows:
+            out.print(_panel(title, rows, width))
+    out.print(Padding(Text(EPILOG), (0, 1, 1, 1)))
 
 
 def _panel(title: str, rows: list[tuple[str, str]], width: int) -> Panel:

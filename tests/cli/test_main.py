@@ -7,7 +7,7 @@ import json
 import pytest
 
 import gmkit as package
-from gmkit.cli.main import Commands
+from gmkit.cli.commands import COMMANDS
 
 COMMAND = """
 @hookimpl
@@ -31,7 +31,7 @@ def thing(install, site):
 
 def test_help_lists_every_command(gmkit):
     out = gmkit("--help").out
-    for name, (_, summary) in Commands.table.items():
+    for name, (_, summary) in COMMANDS.items():
         assert name in out
         assert summary in out
     assert "╭─ Commands" in out
@@ -177,3 +177,20 @@ def test_json_is_strict(capsys):
 
     emit({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d"}}, json=True, render=str)
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": ["d"]}
+
+
+def test_the_overview_has_the_options_there_are():
+    """The page is written down, not asked of Typer."""
+    import typer
+
+    from gmkit.cli.app import app
+    from gmkit.cli.commands import OPTIONS
+
+    command = typer.main.get_command(app)
+    context = command.make_context("gmkit", ["doctor"], resilient_parsing=True)
+    found = {}
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            found[record[0]] = record[1]
+    assert found == OPTIONS

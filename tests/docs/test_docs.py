@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from gmkit.cli.main import app
+from gmkit.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
