@@ -8,6 +8,7 @@ by a ``loader`` string, ``"package.module:Name"``, which gmkit resolves only whe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import pluggy
 __all__ = [
     "API",
     "CommandInfo",
+    "DataFile",
     "DatasetInfo",
     "DomainInfo",
     "FamilyInfo",
@@ -79,6 +81,8 @@ class FamilyInfo(Info):
     capabilities: frozenset[str] = frozenset()
     """What it can do beyond ``sample``: any of log_prob, reconstruct, encode, complete, critic,
     denoise_error."""
+    preset: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """``family.*`` options that this name stands for; what users set is stronger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,24 @@ class MetricInfo(Info):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """A further file of a data set, fetched into the same folder. Raises ValueError when it is
+    not pinned."""
+
+    url: str
+    sha256: str
+    size: int
+    file: str = ""
+    """File name; the end of ``url`` by default."""
+    content_sha256: str = ""
+    """As in ``DatasetInfo``."""
+
+    def __post_init__(self) -> None:
+        if not (re.fullmatch(r"[0-9a-f]{64}", self.sha256) and self.size > 0):
+            raise ValueError(f"{self.url} needs its sha256 and size")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo(Info):
     """A data set: embedded in an installed package (``loader``) or fetched (``url``)."""
 
@@ -136,6 +158,10 @@ class DatasetInfo(Info):
     """Bytes of the download; a longer one is refused."""
     file: str = ""
     """File name in the cache; the end of ``url`` by default."""
+    content_sha256: str = ""
+    """SHA-256 of what a ``.gz`` holds, where known: a copy laid ready may be packed otherwise."""
+    beside: tuple[DataFile, ...] = ()
+    """Further files that the reader of the first finds beside it, as labels beside images."""
     column: str = ""
     """The column that holds the record, where the reader cannot know."""
     rows: int = 0

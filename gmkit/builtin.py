@@ -15,7 +15,26 @@ def gmkit_register_families() -> list[FamilyInfo]:
             summary="Variational autoencoder: likelihood bound, latent code, completion",
             loader="gmkit.families.vae:VAE",
             capabilities=frozenset({"log_prob", "reconstruct", "encode", "complete"}),
-        )
+        ),
+        FamilyInfo(
+            name="gan",
+            summary="Adversarial network: draws in one pass, and a critic that scores",
+            loader="gmkit.families.gan:GAN",
+            capabilities=frozenset({"critic"}),
+        ),
+        FamilyInfo(
+            name="diffusion",
+            summary="Diffusion: Gaussian on numbers, masked on classes, both on a mix",
+            loader="gmkit.families.diffusion:Diffusion",
+            capabilities=frozenset({"log_prob", "complete", "denoise_error"}),
+        ),
+        FamilyInfo(
+            name="flow",
+            summary="Rectified flow: diffusion along straight paths",
+            loader="gmkit.families.diffusion:Diffusion",
+            capabilities=frozenset({"log_prob", "complete", "denoise_error"}),
+            preset={"objective": "flow", "schedule": "flow", "sampler": "euler"},
+        ),
     ]
 
 
@@ -47,5 +66,15 @@ def gmkit_register_trunks() -> list[TrunkInfo]:
             name="sequence",
             summary="Transformer with rotary positions",
             loader="gmkit.trunks.sequence:SequenceTrunk",
+        ),
+        TrunkInfo(
+            name="grid1d",
+            summary="Convolutional pyramid and U-Net over one dimension",
+            loader="gmkit.trunks.grid:GridTrunk",
+        ),
+        TrunkInfo(
+            name="grid2d",
+            summary="Convolutional pyramid and U-Net over two dimensions",
+            loader="gmkit.trunks.grid:GridTrunk",
         ),
     ]

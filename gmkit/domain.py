@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gmkit.api import DomainInfo
     from gmkit.codecs import Codec
-    from gmkit.data.formats import Format
+    from gmkit.data.formats import FolderFormat, Format
 
 
 class Domain(ABC):
@@ -40,6 +40,10 @@ class Domain(ABC):
         """File formats by ending (``".smi"``) beyond those the core reads and writes."""
         return {}
 
+    def folder(self) -> FolderFormat | None:
+        """How a folder of many small files is read as records (images sorted into classes)."""
+        return None
+
     def keys(self, records: pa.RecordBatch) -> pa.Array:
         """What makes two records the same (strings or bytes), for splits without leaks."""
         return records.column(self.column)
@@ -58,5 +62,6 @@ class Domain(ABC):
         return table
 
     def draw(self, records: pa.RecordBatch) -> bytes | None:
-        """A picture (SVG) of the first records, for ``samples.svg`` of a run; None for none."""
+        """A picture of the first records, SVG or PNG, for ``samples.svg`` or ``samples.png`` of a
+        run; None for none. It is given up to 64 records."""
         return None

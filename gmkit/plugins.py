@@ -43,6 +43,7 @@ from gmkit.discovery import (
     left_out,
 )
 from gmkit.errors import PluginError, did_you_mean
+from gmkit.stacks import HOW, JOIN, StackInfo, stack_info
 
 if TYPE_CHECKING:
     from gmkit.domain import Domain
@@ -151,11 +152,15 @@ class Registry:
         return self._table(kind, Info)
 
     def get(self, kind: str, name: str) -> Info:
-        """The record of ``kind`` (a key of ``KINDS``) called ``name`` or ``plugin:name``.
+        """The record of ``kind`` (a key of ``KINDS``) called ``name`` or ``plugin:name``; of two
+        families stacked, ``name+name``.
 
         Raises PluginError: unknown (with the closest name, or why the plugin that would have
-        given it is absent, and the pip command) or ambiguous (with both full names).
+        given it is absent, and the pip command) or ambiguous (with both full names). Raises
+        ConfigError for families that do not stack.
         """
+        if kind == "family" and JOIN in name:
+            return stack_info(self, name)
         owner, _, bare = name.rpartition(":")
         matches = [
             (plugin, info)
@@ -181,6 +186,8 @@ class Registry:
 
     def load(self, info: Info) -> Any:
         """The object that ``info.loader`` names. Raises PluginError when it cannot be imported."""
+        if isinstance(info, StackInfo):
+            return self._stacked(info)
         loader = getattr(info, "loader", None)
         if loader is None:
             raise PluginError(f"{_label(_kind(info))} {info.name!r} has no loader to import")
@@ -204,6 +211,12 @@ class Registry:
             raise self._broken(info, error) from error
         domain.info = info
         return domain
+
+    def _stacked(self, info: StackInfo) -> Any:
+        """The class of two families stacked."""
+        first, second = self.load(info.first), self.load(info.second)
+        stack = EntryPoint(info.name, info.loader, GROUP).load()
+        return stack(first, second, info.first.name, info.second.name)
 
     # ------------------------------------------------------------ loading and asking
 
@@ -322,6 +335,8 @@ class Registry:
             hint += f" It comes with: pip install gmkit[{near}]"
         elif extras and not hint.startswith("Did you mean"):
             hint = did_you_mean(bare, known)
+        if kind == "family" and hint.startswith("Known:"):
+            hint += f"\n{HOW}"
         others = [f"Plugin {p.name!r} is not loaded: {p.reason}" for p in absent]
         return PluginError(
             f"unknown {_label(kind)} {name!r}", hint="\n".join(filter(None, [hint, *others]))

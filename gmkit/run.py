@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ from gmkit.artifact.files import clear_litter, write_json_atomic
 from gmkit.artifact.manifest import Manifest
 from gmkit.artifact.tensors import load_tensors
 from gmkit.codecs import Batch, Codec
+from gmkit.codecs.where import wanted
 from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
 from gmkit.errors import ConfigError, Interrupted
 from gmkit.families import Family
+from gmkit.families.adjusting import adjusted, adjustment
 from gmkit.metrics.evaluation import Evaluation, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
 from gmkit.observer import Observer
@@ -37,6 +40,7 @@ from gmkit.randomness import derive, generator
 from gmkit.training.batches import in_order
 from gmkit.training.dataset import Dataset, read_codec
 from gmkit.training.placement import choose_device
+from gmkit.training.pool import ConditionPool
 from gmkit.training.request import requested
 from gmkit.training.resolve import Resolved, resolve
 from gmkit.training.session import Session, resume_session, start_session
@@ -51,6 +55,9 @@ CHUNK = 1000
 SHOWN = 100
 """Samples kept in the run's folder for people to look at."""
 
+Where = Mapping[str, Any] | str | Iterable[str] | None
+"""Values of conditions: ``{"label": 7, "qed": 0.9}`` or ``"label=7,qed=0.9"``."""
+
 
 def train(
     *,
@@ -58,6 +65,7 @@ def train(
     model: str = "",
     data: Any = None,
     column: str = "",
+    condition: str | Iterable[str] = (),
     out: str | Path | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | Iterable[str] = (),
@@ -73,6 +81,7 @@ def train(
 
     ``data``: a path, a data set's name, an Arrow table or anything with Arrow's C interface
     (pandas, polars), a list of the domain's records; None: the domain's embedded default.
+    ``condition``: columns whose values samples can be asked for, ``["qed", "logp"]``.
     ``settings``: nested options or ``["family.latent=32"]``. ``time_budget``: seconds or "5m".
     ``resume``: go on with the unfinished run in ``out``; no option but ``data`` may then
     be given. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
@@ -83,6 +92,7 @@ def train(
         "domain": domain,
         "model": model,
         "column": column,
+        "condition": condition if isinstance(condition, str) else list(condition),
         "config": config,
         "settings": settings,
         "seed": seed,
@@ -145,6 +155,7 @@ def finish(session: Session) -> Run:
         session.codec,
         session.family,
         session.dataset,
+        ConditionPool.of_training(session.codec, session.dataset, session.resolved.config.seed),
     )
     result = run.evaluate(quick=True, save=False, observer=session.observer)
     session.complete(run.sample(SHOWN), result)
@@ -169,7 +180,8 @@ def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
     expected = {k: (tuple(v.shape), v.dtype) for k, v in family.state_dict().items()}
     family.load_state_dict(load_tensors(folder / "model.safetensors", expected))
     family.to(choose_device(device)).eval()
-    return Run(folder, resolved.config, resolved.domain, codec, family)
+    pool = ConditionPool.load(folder, codec)
+    return Run(folder, resolved.config, resolved.domain, codec, family, pool=pool)
 
 
 class Run:
@@ -183,7 +195,9 @@ class Run:
         codec: Codec,
         family: Family,
         dataset: Dataset | None = None,
+        pool: ConditionPool | None = None,
     ) -> None:
+        """``pool``: of a model with conditions, where those not asked for come from."""
         self.folder = folder
         self.config = config
         self.domain = domain
@@ -192,6 +206,7 @@ class Run:
         self.evaluation: Evaluation | None = None
         """The latest evaluation in this process."""
         self._dataset = dataset
+        self._pool = pool
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.config.domain} {self.config.model})"
@@ -209,13 +224,41 @@ class Run:
     # ------------------------------------------------------------ drawing
 
     def sample(
-        self, n: int, *, seed: int | None = None, temperature: float | None = None
+        self,
+        n: int,
+        *,
+        where: Where = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        settings: Mapping[str, Any] | Iterable[str] = (),
+        observer: Observer | None = None,
     ) -> pa.Table:
-        """``n`` new records. The same seed gives the same bytes; default: the run's seed."""
-        return pa.Table.from_batches(self.sample_batches(n, seed=seed, temperature=temperature))
+        """``n`` new records. The same seed gives the same bytes; default: the run's seed.
+
+        ``where``: what they shall be, of a model trained with conditions: ``"qed=0.9"`` or
+        ``{"qed": 0.9}``; conditions not named are those of random training records. The table
+        has them all as columns. ``settings``: options of the model that may be changed for a
+        drawing, ``["steps=20"]``. Raises ConfigError for what cannot be asked for.
+        """
+        batches = self.sample_batches(
+            n,
+            where=where,
+            seed=seed,
+            temperature=temperature,
+            settings=settings,
+            observer=observer,
+        )
+        return pa.Table.from_batches(batches)
 
     def sample_batches(
-        self, n: int, *, seed: int | None = None, temperature: float | None = None
+        self,
+        n: int,
+        *,
+        where: Where = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        settings: Mapping[str, Any] | Iterable[str] = (),
+        observer: Observer | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """``n`` new records in batches of up to ``CHUNK``, drawn as they are asked for."""
         if temperature is None:
@@ -225,11 +268,34 @@ class Run:
                 f"cannot draw {n} records at temperature {temperature}",
                 hint="Ask for at least one, at a temperature of 0 or more.",
             )
+        asked, notes = self.codec.conditions.parse(wanted(where))
+        for note in notes:
+            if observer is None:
+                warnings.warn(note, stacklevel=2)
+            else:
+                observer.note(note)
+        config = adjustment(self.family, settings)
         base = derive(self.config.seed if seed is None else seed, "sample")
-        for number, start in enumerate(range(0, n, CHUNK)):
+
+        def drawn(number: int, rows: int) -> pa.RecordBatch:
             rng = generator(base, number, device=self.device)
-            drawn = self.family.sample(min(CHUNK, n - start), None, rng, temperature)
-            yield self.codec.decode({name: value.cpu() for name, value in drawn.items()})
+            condition = self._conditions(rows, asked, base, number)
+            with adjusted(self.family, config):
+                batch = self.family.sample(rows, condition, rng, temperature)
+            return self._decoded({**(condition or {}), **batch})
+
+        starts = enumerate(range(0, n, CHUNK))
+        return (drawn(number, min(CHUNK, n - start)) for number, start in starts)
+
+    def _conditions(self, rows: int, asked: Batch, base: int, number: int) -> Batch | None:
+        """Conditions of one chunk, on the model's device; None of a model that has none."""
+        if self._pool is None:
+            return None
+        drawn = self._pool.draw(rows, asked, generator(base, "condition", number))
+        return {name: value.to(self.device) for name, value in drawn.items()}
+
+    def _decoded(self, batch: Batch) -> pa.RecordBatch:
+        return self.codec.decode({name: value.cpu() for name, value in batch.items()})
 
     def shown(self, n: int) -> pa.RecordBatch:
         """The first of the samples kept in the run's folder."""
@@ -241,8 +307,10 @@ class Run:
         path: str | Path,
         n: int,
         *,
+        where: Where = None,
         seed: int | None = None,
         temperature: float | None = None,
+        settings: Mapping[str, Any] | Iterable[str] = (),
         observer: Observer | None = None,
     ) -> int:
         """Draw ``n`` records into a file, whose ending decides the format; returns how many were
@@ -250,7 +318,14 @@ class Run:
         molecule has no place in an .sdf). Memory is flat in ``n``. Raises DataError."""
         formats = {**CORE_FORMATS, **self.domain.formats()}
         Sink(Path(path), pa.schema([]), formats)  # a place that cannot be: told before drawing
-        batches = self.sample_batches(n, seed=seed, temperature=temperature)
+        batches = self.sample_batches(
+            n,
+            where=where,
+            seed=seed,
+            temperature=temperature,
+            settings=settings,
+            observer=observer,
+        )
         first = next(batches)
         drawn = 0
         with Sink(Path(path), first.schema, formats) as sink:
@@ -265,8 +340,7 @@ class Run:
         """Records through the latent and back, without noise."""
         rng = generator(seed, "reconstruct", device=self.device)
         parts = [
-            self.codec.decode({k: v.cpu() for k, v in self.family.reconstruct(b, rng).items()})
-            for b in self._batches(records)
+            self._decoded({**b, **self.family.reconstruct(b, rng)}) for b in self._batches(records)
         ]
         return pa.Table.from_batches(parts)
 

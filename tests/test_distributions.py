@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-OPTIONAL = {"tensorboard"}
+OPTIONAL = {"tensorboard", "torchvision"}
 """Extras that the tests do without."""
 
 

@@ -84,6 +84,14 @@ def _metadata(facts: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "---"])
 
 
+def _conditions(conditions: Mapping[str, Any]) -> str:
+    """What samples can be asked for; nothing for a model without conditions."""
+    if not conditions:
+        return ""
+    rows = [(_cell(name), _cell(known)) for name, known in conditions.items()]
+    return "\n\n" + _table(("condition", ""), rows)
+
+
 def _data(data: Mapping[str, Any]) -> str:
     rows = [
         ("name", _cell(data.get("name") or "–")),
@@ -121,9 +129,11 @@ def _figures(metrics: Mapping[str, Any], floors: Mapping[str, Any]) -> str:
     )
 
 
-def _usage(run: str) -> str:
+def _usage(run: str, where: str) -> str:
+    asked = f" --where {shlex.quote(where)}" if where else ""
+    keyword = f", where={where!r}" if where else ""
     return f"""```sh
-gmkit sample {shlex.quote(run)} -n 1000 --out samples.parquet
+gmkit sample {shlex.quote(run)} -n 1000{asked} --out samples.parquet
 gmkit evaluate {shlex.quote(run)}
 ```
 
@@ -131,7 +141,7 @@ gmkit evaluate {shlex.quote(run)}
 import gmkit
 
 run = gmkit.load({run!r})
-samples = run.sample(1000)
+samples = run.sample(1000{keyword})
 ```"""
 
 
@@ -140,6 +150,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
 
     ``facts``, each optional: name, domain, family, tags (list of str), gmkit (version),
     packages (name → version), command, seed, steps, seconds, run (path to show in the examples),
+    conditions (name → what it may be), where (an example of asking for one),
     data (name, rows, fingerprint, licence, citation), metrics and floors (name → number),
     limits (list of sentences of the domain).
     """
@@ -164,7 +175,7 @@ folder holds weights, codec and configuration as plain data: loading it runs no 
 
 ## How it was trained
 
-{_training(facts)}
+{_training(facts)}{_conditions(facts.get("conditions", {}))}
 
 ## Figures
 
@@ -172,7 +183,7 @@ folder holds weights, codec and configuration as plain data: loading it runs no 
 
 ## How to use it
 
-{_usage(_line(facts.get("run") or "RUN"))}
+{_usage(_line(facts.get("run") or "RUN"), _line(facts.get("where", "")))}
 
 ## Limits
 

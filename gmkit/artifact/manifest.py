@@ -40,7 +40,15 @@ FORMAT = 1
 """Version of the run folder. A gmkit reads every format up to its own."""
 NAME = "manifest.json"
 CHECKPOINTS = "checkpoints"
-LOADED = frozenset({"model.safetensors", "codec.json", "codec.safetensors", "config.toml"})
+LOADED = frozenset(
+    {
+        "model.safetensors",
+        "codec.json",
+        "codec.safetensors",
+        "conditions.safetensors",
+        "config.toml",
+    }
+)
 """The files a model is made from: once sealed, ``update`` takes no change to them."""
 
 MAX_BYTES = 16 * 2**20

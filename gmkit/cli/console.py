@@ -5,8 +5,9 @@ from __future__ import annotations
 import json as json_
 import math
 import os
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def jsonable(value: Any) -> Any:
             return value
         case _:
             return str(value)
+
+
+def where_words(texts: Iterable[str]) -> str:
+    """`` --where 'label=7'`` for a command line that is shown; nothing for empty texts."""
+    return "".join(f" --where {shlex.quote(text)}" for text in texts if text)
 
 
 def next_command(text: str, *, quiet: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,6 +33,14 @@ def figures_table(evaluation: Evaluation, run: str) -> RenderableType:
         for name, reason in evaluation.missing.items()
     ]
     return Group(table, *missing)
+
+
+def conditions_text(conditions: Mapping[str, str]) -> list[RenderableType]:
+    """A line for each condition: what samples can be asked for."""
+    return [
+        Text.assemble(("Condition ", "dim"), (name, "bold"), f": {known}")
+        for name, known in conditions.items()
+    ]
 
 
 def _plain(name: str) -> str:

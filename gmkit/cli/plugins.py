@@ -16,6 +16,7 @@ from gmkit.api import MetricInfo
 from gmkit.cli.console import emit
 from gmkit.cli.options import Json
 from gmkit.errors import PluginError
+from gmkit.stacks import HOW
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,6 +114,7 @@ def _is_import(error: PluginError) -> bool:
 
 
 def _table(result: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -125,7 +127,7 @@ def _table(result: Mapping[str, Any]) -> RenderableType:
             state.append(f": {plugin['reason']}", style="default")
         name = Text(plugin["name"], style="bold")
         table.add_row(name, Text(plugin["version"]), plugin["api"], Text(provides), state)
-    return table
+    return Group(table, Text(HOW, style="dim"))
 
 
 def _verdict(result: Mapping[str, Any]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gmkit.cli.console import emit, err_console, next_command
+from gmkit.cli.console import emit, err_console, next_command, where_words
 from gmkit.cli.options import Device, Json, Out, Quiet, Seed
 
 SHOWN, WRITTEN = 20, 1000
@@ -28,6 +28,22 @@ def sample(
             "--temperature", min=0.0, help="Below 1: safer, less diverse. Default: the run's."
         ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="NAME=VALUE",
+            help='What the records shall be, of a model with conditions: "label=7,qed=0.9".',
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change an option of drawing this once, say steps=20. Repeatable.",
+        ),
+    ] = None,
     device: Device = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Do not check the run's hashes first.")
@@ -40,28 +56,40 @@ def sample(
     Without --out the first few are shown. The ending of --out decides the format: .parquet, .csv,
     .jsonl, and those of the domain (.smi, .sdf for molecules).
     """
+    from gmkit.codecs.where import wanted
+    from gmkit.config import parse_settings
+
+    asked, changed = wanted(where), parse_settings(settings or ())  # before torch takes seconds
     err = err_console(quiet=quiet)
     with err.status("Loading"):
         import gmkit
         from gmkit.cli.progress import TerminalObserver
 
         trained = gmkit.load(run, verify=not no_verify, device=device or "auto")
+    observer = TerminalObserver(err)
+    options: dict[str, Any] = {
+        "where": asked,
+        "settings": changed,
+        "seed": seed,
+        "temperature": temperature,
+        "observer": observer,
+    }
     if out is None:
-        shown = trained.sample(n or SHOWN, seed=seed, temperature=temperature)
+        shown = trained.sample(n or SHOWN, **options)
         emit(
             {"rows": shown.to_pylist()},
             json=json,
             render=lambda _: trained.domain.preview(shown.combine_chunks().to_batches()[0]),
         )
-        next_command(f"gmkit sample {run} -n 1000 --out samples.parquet", quiet=quiet or json)
+        again = where_words(where or ())
+        next_command(
+            f"gmkit sample {run}{again} -n 1000 --out samples.parquet", quiet=quiet or json
+        )
         return
     n = n or WRITTEN
-    observer = TerminalObserver(err)
     observer.stage(f"Drawing {n:,}")
     try:
-        written = trained.write_samples(
-            out, n, seed=seed, temperature=temperature, observer=observer
-        )
+        written = trained.write_samples(out, n, **options)
     finally:
         observer.close()
     left_out = n - written

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gmkit.cli.console import console, emit, err_console, next_command
+from gmkit.cli.console import console, emit, err_console, next_command, where_words
 from gmkit.cli.options import (
     Config,
     Device,
@@ -31,12 +31,23 @@ def train(
     domain: Annotated[
         str, typer.Option("--domain", help="Kind of data: molecules, … (gmkit plugins ls).")
     ] = "",
-    model: Annotated[str, typer.Option("--model", help="Family of model. [default: vae]")] = "",
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Family of model; two stack: vae+diffusion. [default: vae]"),
+    ] = "",
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="PATH|NAME", help="What to learn; default: an example."),
     ] = None,
     column: Annotated[str, typer.Option("--column", help="The column of the record.")] = "",
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            metavar="NAME[,NAME]",
+            help="Columns that samples can then be asked for: gmkit sample --where. Repeatable.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     time_budget: TimeBudget = None,
@@ -62,6 +73,7 @@ def train(
         "domain": domain,
         "model": model,
         "column": column,
+        "condition": ",".join(condition or ()),
         "config": config,
         "settings": settings or (),
         "seed": seed,
@@ -150,7 +162,7 @@ def _train(
     err = err_console(quiet=quiet)
     with err.status("Loading torch"):
         import gmkit.run
-        from gmkit.cli.figures import figures_table
+        from gmkit.cli.figures import conditions_text, figures_table
         from gmkit.cli.progress import TerminalObserver
 
     run = gmkit.run.train(
@@ -165,5 +177,8 @@ def _train(
     out = console()
     out.print(figures_table(evaluation, str(run.folder)))
     out.print(run.domain.preview(run.shown(8)))
-    next_command(f"gmkit sample {run.folder} -n 1000 --out samples.parquet", quiet=quiet)
+    for line in conditions_text(run.codec.conditions.describe()):
+        out.print(line)
+    asked = where_words([run.codec.conditions.example()])
+    next_command(f"gmkit sample {run.folder}{asked} -n 1000 --out samples.parquet", quiet=quiet)
     next_command(f"gmkit evaluate {run.folder}", quiet=quiet)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from pydantic import BaseModel
 
+    from gmkit.codecs.conditions import Conditions
     from gmkit.fields import Space
 
     Batch = dict[str, torch.Tensor]
@@ -81,6 +82,18 @@ class Codec(ABC):
 
         Needs what ``fit`` gathered; a codec restored from its state raises ConfigError.
         """
+
+    @property
+    def conditions(self) -> Conditions:
+        """What its records are conditioned on; none by default.
+
+        A codec that has any is composed of them (see ``gmkit.codecs.conditions``): they are made
+        of its option ``condition``, its space is joined with theirs, ``encode`` gives their
+        tensors too, and ``decode`` their columns where the batch has them.
+        """
+        from gmkit.codecs.conditions import Conditions
+
+        return Conditions()
 
     @property
     @abstractmethod

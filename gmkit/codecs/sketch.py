@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
@@ -106,3 +107,14 @@ class SequenceSketch:
         if self._longest.dropped:
             longest = max(longest, len(split(texts[-1])))
         return longest
+
+    def lengths(
+        self, vocabulary: TokenVocabulary, split: Callable[[str], list[str]]
+    ) -> Counter[int]:
+        """Number of ``vocabulary``'s tokens → how many sequences of the sample have as many."""
+        found: Counter[int] = Counter()
+        texts = self._sample.items()
+        for start in range(0, len(texts), 4096):
+            sequences = [split(text) for text in texts[start : start + 4096]]
+            found.update(map(len, vocabulary.encode(sequences)))
+        return found

@@ -7,6 +7,7 @@ its relatives as urllib reads them.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import ipaddress
@@ -16,8 +17,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -65,7 +68,8 @@ class _BrokenError(Exception):
 
 
 def dataset_path(info: DatasetInfo, registry: Loads) -> Path | Iterator[pa.RecordBatch]:
-    """The file of a data set, the folder of an archive's files, or what an embedded one yields.
+    """The file of a data set, the folder of an archive's files (the inner one, where there is only
+    one), or what an embedded one yields.
 
     Raises DataError when it cannot be had, PluginError for a loader that does not work.
     """
@@ -88,11 +92,23 @@ def dataset_path(info: DatasetInfo, registry: Loads) -> Path | Iterator[pa.Recor
 
 
 def fetch(info: DatasetInfo, *, progress: Progress | None = None) -> Path:
-    """The verified file of a data set, downloaded unless a good copy lies ready.
+    """The verified file of a data set, downloaded unless a good copy lies ready, and those that
+    belong beside it.
 
     A partial download is kept and continued. Raises DataError: offline, unreachable, too long,
     wrong content; each with what to do.
     """
+    for further in _beside(info):
+        _fetch_one(further, progress)
+    return _fetch_one(info, progress)
+
+
+def _beside(info: DatasetInfo) -> list[DatasetInfo]:
+    """The further files, each as a data set of one file."""
+    return [replace(info, beside=(), **asdict(file)) for file in info.beside]
+
+
+def _fetch_one(info: DatasetInfo, progress: Progress | None) -> Path:
     file = datasets_folder() / info.name / _file_name(info)
     if _good(file, info):
         return file
@@ -116,12 +132,14 @@ def fetch(info: DatasetInfo, *, progress: Progress | None = None) -> Path:
 
 
 def cached(info: DatasetInfo) -> Path | None:
-    """The file that ``fetch`` would give at once, judged by its size only; None if not there."""
+    """The file that ``fetch`` would give at once, judged by its size where that is as expected;
+    None if it is not there, or not all that belongs beside it."""
     file = datasets_folder() / info.name / _file_name(info)
     try:
-        return file if file.stat().st_size == info.size else None
+        ready = file.stat().st_size == info.size or _repacked(file, info)
     except OSError:
         return None
+    return file if ready and all(map(cached, _beside(info))) else None
 
 
 def _locked(info: DatasetInfo, address: str, file: Path, progress: Progress | None) -> Path:
@@ -280,9 +298,22 @@ def _file_name(info: DatasetInfo) -> str:
 
 def _good(file: Path, info: DatasetInfo) -> bool:
     try:
-        return file.stat().st_size == info.size and _sha256(file) == info.sha256
+        same = file.stat().st_size == info.size and _sha256(file) == info.sha256
+        return same or _repacked(file, info)
     except OSError:
         return False
+
+
+def _repacked(file: Path, info: DatasetInfo) -> bool:
+    """Whether a ``.gz`` holds what it should, although compressed otherwise."""
+    if not info.content_sha256:
+        return False
+    try:
+        with gzip.open(file, "rb") as stream:
+            found = hashlib.file_digest(stream, "sha256")
+    except (OSError, EOFError, zlib.error):
+        return False
+    return found.hexdigest() == info.content_sha256
 
 
 def _sha256(file: Path) -> str:
@@ -294,4 +325,5 @@ def _unpacked(archive: Path, info: DatasetInfo) -> Path:
     folder = archive.with_name(f"{archive.name}-{info.sha256[:12]}")
     if not folder.is_dir():
         unpack(archive, folder, max_bytes=100 * info.size)
-    return folder
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -48,6 +48,35 @@ class Format(Protocol):
 
     def open_writer(self, path: Path, schema: pa.Schema) -> Writer:
         """Start writing to exactly ``path`` (a temporary name, whatever its ending)."""
+        ...
+
+
+@runtime_checkable
+class Accompanied(Protocol):
+    """A Format whose files need others beside them, as images their labels."""
+
+    def companions(self, path: Path) -> tuple[Path, ...]:
+        """The other files that ``read`` uses: their content, too, is the data's."""
+        ...
+
+
+class FolderFormat(Protocol):
+    """How a domain reads a folder of many small files as one source of records, each file a
+    record (images sorted into classes). Given by ``Domain.folder``."""
+
+    def files(self, folder: Path) -> tuple[Path, ...]:
+        """The files inside, sub-folders included, in the order of reading; () where there are
+        none of the domain's. Raises DataError for an arrangement that cannot be understood."""
+        ...
+
+    def schema(self, folder: Path, files: tuple[Path, ...]) -> pa.Schema:
+        """Names and types of the columns."""
+        ...
+
+    def read(
+        self, folder: Path, files: tuple[Path, ...], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """A record for each of ``files`` in order, at most ``batch_rows`` a batch."""
         ...
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gmkit.data.download import dataset_path
-from gmkit.data.formats import Format, ending, listed
+from gmkit.data.formats import FolderFormat, Format, ending, listed
 from gmkit.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Found:
     files: tuple[Path, ...] = ()
     batches: Callable[[], Iterator[pa.RecordBatch]] | None = None
     info: DatasetInfo | None = None
+    folder: Path | None = None
+    """Where ``files`` are to be read as one by ``Domain.folder``."""
 
 
 def find(
@@ -64,7 +66,7 @@ def find(
     path = Path(data).expanduser()
     try:
         if path.exists():
-            return Found(path.name, _files(path, formats, domain, registry))
+            return _at(path, path.name, formats, domain, registry)
     except (OSError, ValueError) as fault:  # too long, a NUL, no permission on the way
         raise DataError(
             f"is no path that can be looked up: {fault}", file=str(data)[:200]
@@ -92,6 +94,39 @@ def no_format(
     return DataError(f"{found}; can be read: {listed(formats)}", file=str(path), hint=hint)
 
 
+def find_all(paths: Sequence[Path]) -> Found:
+    """Several files as one source, in the order given. Raises DataError."""
+    for path in paths:
+        if not path.is_file():
+            raise DataError("is not a file", file=str(path))
+    return Found(f"{len(paths):,} files", tuple(paths))
+
+
+def _at(
+    path: Path,
+    name: str,
+    formats: Mapping[str, Format],
+    domain: Domain | None,
+    registry: Registry,
+    info: DatasetInfo | None = None,
+) -> Found:
+    """What lies at an existing path: a file, tables in a folder, or a folder of a domain's own."""
+    reader: FolderFormat | None = domain.folder() if domain is not None else None
+    if reader is not None and path.is_dir():
+        files = reader.files(path)
+        tables = {p for p in _inside(path) if ending(p, formats)} - set(files)
+        if files:  # pictures beside tables are not data
+            tabled = Found(name, tuple(sorted(tables)), info=info)
+            return tabled if tables else Found(name, files, info=info, folder=path)
+    return Found(name, _files(path, formats, domain, registry), info=info)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Files directly in a folder. Hidden ones and the marks of other tools (_SUCCESS, _metadata)
+    are not data."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] not in "._")
+
+
 def _files(
     path: Path, formats: Mapping[str, Format], domain: Domain | None, registry: Registry
 ) -> tuple[Path, ...]:
@@ -99,8 +134,7 @@ def _files(
         return (path,)
     if not path.is_dir():
         raise DataError("is neither a file nor a folder", file=str(path))
-    # Hidden files and the marks of other tools (_SUCCESS, _metadata) are not data.
-    inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] not in "._")
+    inside = _inside(path)
     files = tuple(p for p in inside if ending(p, formats))
     if not files:
         strange = [p for p in inside if p.suffix]
@@ -118,7 +152,7 @@ def _dataset(
 ) -> Found:
     place = dataset_path(info, registry)
     if isinstance(place, Path):
-        return Found(info.name, _files(place, formats, domain, registry), info=info)
+        return _at(place, info.name, formats, domain, registry, info)
     return Found(info.name, batches=lambda: _again(info, registry), info=info)
 
 

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gmkit.data.columns import MainColumn, choose_column
-from gmkit.data.formats import CORE_FORMATS, Format, ending
-from gmkit.data.places import Registry, find, no_format
+from gmkit.data.formats import CORE_FORMATS, Accompanied, FolderFormat, Format, ending
+from gmkit.data.places import Found, Registry, find, find_all, no_format
 from gmkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from gmkit.api import DatasetInfo
     from gmkit.domain import Domain
 
+BATCH_BYTES = 64 << 20
+"""Batches are joined up to about this size."""
 Batches = Callable[[int], Iterator[pa.RecordBatch]]
 """At most so many rows a batch → the records from the start."""
 
@@ -39,8 +41,10 @@ class Source:
         files: tuple[Path, ...] = (),
         count: int | None = None,
         main: MainColumn | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """``schema`` and ``read`` are as stored; ``main`` renames the domain's main column."""
+        """``schema`` and ``read`` are as stored; ``main`` renames the domain's main column.
+        ``folder``: where the places of the files in it tell something of the records."""
         self.name = name
         """What it is called in messages and model cards."""
         self.files = files
@@ -50,9 +54,11 @@ class Source:
         self._read = read
         self._main = main
         self._count = count
+        self._folder = folder
 
     def batches(self, rows: int = 8192) -> Iterator[pa.RecordBatch]:
-        """All records, ``rows`` in each batch but the last, however they are stored.
+        """All records, ``rows`` in each batch but the last, however they are stored; fewer of
+        records so large that they would take over ``BATCH_BYTES``.
 
         Raises DataError where the data turn out damaged.
         """
@@ -70,7 +76,8 @@ class Source:
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal over the content: of the files, else of the records.
 
-        Neither the place nor the name of a file matters, only its ending, which says how it reads.
+        Neither the place nor the name of a file matters, only its ending, which says how it reads,
+        and the sub-folder where that is a part of the record.
         """
         total = hashlib.sha256()
         for file in self.files:
@@ -79,7 +86,8 @@ class Source:
                     content = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as fault:
                 raise DataError(f"cannot be read: {fault.strerror}", file=str(file)) from fault
-            total.update(f"{''.join(file.suffixes[-2:]).lower()} {content}\n".encode())
+            place = file.parent.relative_to(self._folder).as_posix() if self._folder else ""
+            total.update(f"{place}{''.join(file.suffixes[-2:]).lower()} {content}\n".encode())
         if not self.files:
             # pandas writes its version into the metadata: the same records under another one.
             total.update(self.schema.remove_metadata().serialize())
@@ -93,10 +101,10 @@ def open_source(
 ) -> Source:
     """The records that ``data`` means, checked as far as that costs one look at each file.
 
-    ``data``: a path to a file or to a folder of files (read in the order of their names), the name
-    of a data set, None (the domain's default data set), or in memory a pyarrow Table or
-    RecordBatch, anything with ``__arrow_c_stream__`` (pandas, polars), or a list of strings for the
-    domain's main column. An existing path wins over a data set of that name.
+    ``data``: a path to a file or to a folder of files (read in the order of their names), a list of
+    ``Path``, the name of a data set, None (the domain's default data set), or in memory a pyarrow
+    Table or RecordBatch, anything with ``__arrow_c_stream__`` (pandas, polars), or a list of
+    strings for the domain's main column. An existing path wins over a data set of that name.
     ``column``: the one to take for the domain's main column, which is then renamed to it.
 
     Raises DataError saying what is missing, empty, unknown or damaged, and what would do;
@@ -108,12 +116,15 @@ def open_source(
             hint=f"Leave out the column {column!r}.",
         )
     formats = dict(CORE_FORMATS) | dict(domain.formats() if domain else {})
-    if data is None or isinstance(data, (str, Path)):
-        found = find(data, domain, registry, formats)
+    several = isinstance(data, (list, tuple)) and data and all(isinstance(d, Path) for d in data)
+    if data is None or isinstance(data, (str, Path)) or several:
+        found = find_all(data) if several else find(data, domain, registry, formats)
         if found.info is not None and not column and domain is not None and domain.column:
             column = found.info.column
         if found.batches is not None:
             source = _generated(found.name, found.batches, found.info)
+        elif found.folder is not None and domain is not None and (reader := domain.folder()):
+            source = _from_folder(found, found.folder, reader)
         else:
             source = _from_files(found.name, found.files, formats, domain, registry)
     else:
@@ -145,9 +156,24 @@ def _from_files(
             for batch in reader.read(file, None, rows):
                 yield batch.replace_schema_metadata(schema.metadata)
 
-    return Source(
-        name, schema, read, files=files, count=sum(known) if len(known) == len(counts) else None
-    )
+    used = [
+        path
+        for file, reader in readers
+        for path in (file, *(reader.companions(file) if isinstance(reader, Accompanied) else ()))
+    ]
+    count = sum(known) if len(known) == len(counts) else None
+    return Source(name, schema, read, files=tuple(used), count=count)
+
+
+def _from_folder(found: Found, folder: Path, reader: FolderFormat) -> Source:
+    """A record for each file."""
+    files = found.files
+
+    def read(rows: int) -> Iterator[pa.RecordBatch]:
+        return reader.read(folder, files, rows)
+
+    schema = reader.schema(folder, files)
+    return Source(found.name, schema, read, files=files, count=len(files), folder=folder)
 
 
 def _common_schema(readers: list[tuple[Path, Format]]) -> pa.Schema:
@@ -241,6 +267,7 @@ def _checked(source: Source, domain: Domain | None, column: str) -> Source:
         files=source.files,
         count=source._count,
         main=main,
+        folder=source._folder,
     )
     if source._count == 0 or (source._count is None and next(checked.batches(1), None) is None):
         raise DataError("has no rows", file=place, hint="Its columns are there, but no records.")
@@ -248,10 +275,14 @@ def _checked(source: Source, domain: Domain | None, column: str) -> Source:
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same records, ``rows`` a batch: what follows must not depend on how they are stored."""
+    """The same records, ``rows`` a batch: what follows must not depend on how they are stored.
+    Only large ones (photographs) come in smaller batches, for the memory's sake."""
     waiting: list[pa.RecordBatch] = []
     held = 0
     for batch in batches:
+        if waiting and sum(part.nbytes for part in [*waiting, batch]) > BATCH_BYTES:
+            yield _joined(waiting)
+            waiting, held = [], 0
         start = 0
         while held + batch.num_rows - start >= rows:
             part = batch.slice(start, rows - held)

@@ -297,7 +297,7 @@ class Diffusion(Family):
         with torch.enable_grad():
             flat = torch.cat([value.flatten(1) for value in x.values()], dim=1).detach()
             flat.requires_grad_(True)
-            parts = flat.split(sizes, dim=1)
+            parts = torch.split(flat, sizes, dim=1)
             noisy = {n: part.reshape(shapes[n]) for n, part in zip(shapes, parts, strict=True)}
             time = t.expand(rows)
             slopes = self.space.slope(

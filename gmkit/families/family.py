@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +43,9 @@ class Family(nn.Module, ABC):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     players: ClassVar[tuple[str, ...]] = ("model",)
     """Who is optimised, in turn, each step: one model, or a generator and a critic."""
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Configuration that suits this family on any data (``{"training": {"betas": …}}``); what a
+    domain finds suitable wins over it, and the user's options over both."""
     adjustable: ClassVar[frozenset[str]] = frozenset()
     """Options of ``Config`` that only drawing reads, so that a trained model may change them."""
 
@@ -87,6 +90,17 @@ class Family(nn.Module, ABC):
         capability ``encode``."""
         raise NotImplementedError
 
+    def infer(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A latent drawn of q(z|x), as a value of ``latent_field``, and log q(z|x) in nats, (B,):
+        what a family stacked on this one learns from. By default ``encode``, which is certain:
+        right for codes, but continuous latents have a density, without which there is no bound."""
+        latent = self.encode(batch)
+        return latent, torch.zeros(len(latent), device=latent.device)
+
+    def nll_given(self, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Field name → − log p(x|z) in nats, (B,). Part of ``encode`` beside ``log_prob``."""
+        raise NotImplementedError
+
     def decode(
         self,
         latent: Tensor,
@@ -99,4 +113,9 @@ class Family(nn.Module, ABC):
 
     def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
         """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn."""
+        raise NotImplementedError
+
+    def critic(self, batch: Batch) -> Tensor:
+        """Scores of records, (B,): higher is more like the data. Their scale and origin are the
+        model's own; each record's score is the same whatever else is in the batch."""
         raise NotImplementedError

@@ -2,10 +2,8 @@
 
     ELBO(x) = E_{q(z|x)}[log p(x|z)] − β KL(q(z|x) ‖ p(z)),   p(z) = N(0, I)
 
-Kingma & Welling 2014, "Auto-encoding variational Bayes" (eq. 3); q(z|x) is a diagonal Gaussian,
-so with reparametrised z = μ + σ ε the divergence is closed:
-
-    KL = ½ Σ_d (μ_d² + σ_d² − 1 − log σ_d²)
+Kingma & Welling 2014, "Auto-encoding variational Bayes" (eq. 3). The latent is a Gaussian vector or
+codes of a finite grid, for which p(z) is uniform: see ``gmkit.families.latents``.
 
 What keeps the latent in use beside a decoder strong enough to ignore it:
     free bits   Σ_d max(λ, E_batch KL_d): a dimension pays nothing for its first λ nats
@@ -32,6 +30,8 @@ from torch import Tensor
 
 from gmkit.codecs import Batch
 from gmkit.families.family import Family, FamilyConfig, Step
+from gmkit.families.latents import Drawn, FSQLatent, GaussianLatent, Latent, latent_name
+from gmkit.fields import Field as SpaceField
 from gmkit.fields import FieldScores, Space
 from gmkit.trunks import TrunkConfig, build_trunk
 
@@ -43,6 +43,10 @@ class VAEConfig(FamilyConfig):
     """``family.*`` options of the VAE."""
 
     latent: int = Field(64, ge=1, le=4096, description="dimensions of z")
+    latent_kind: Literal["gaussian", "fsq"] = Field(
+        "gaussian", description="fsq: codes, best under a second family such as vae+diffusion"
+    )
+    levels: int = Field(8, ge=2, le=256, description="values of a dimension of an fsq latent")
     beta: float = Field(1.0, ge=0, description="weight of the KL term; 1 is the true bound")
     schedule: Literal["constant", "linear", "cyclic"] = Field(
         "linear", description="how beta rises"
@@ -54,7 +58,7 @@ class VAEConfig(FamilyConfig):
 
 
 class VAE(Family):
-    """Encoder and decoder of the space's trunk around a Gaussian latent."""
+    """Encoder and decoder of the space's trunk around a latent."""
 
     Config = VAEConfig
     config: VAEConfig
@@ -64,8 +68,13 @@ class VAE(Family):
 
     def __init__(self, space: Space, config: VAEConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)
+        self.latent: Latent = (
+            FSQLatent(config.latent, config.levels)
+            if config.latent_kind == "fsq"
+            else GaussianLatent(config.latent)
+        )
         networks = build_trunk(space, trunk)
-        self.encoder = networks.encoder(2 * config.latent)
+        self.encoder = networks.encoder(self.latent.params * config.latent)
         self.decoder = networks.decoder(config.latent)
 
     def beta(self, progress: float) -> float:
@@ -76,21 +85,19 @@ class VAE(Family):
             progress = (progress * self.config.cycles) % 1.0 if progress < 1 else 1.0
         return self.config.beta * min(1.0, progress / self.config.warmup)
 
-    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(μ, log σ) of q(z|x), each (B, latent)."""
-        mean, log_scale = self.encoder(batch).float().chunk(2, dim=1)
-        return mean, log_scale.clamp(-8, 4)
+    def posterior(self, batch: Batch, rng: torch.Generator) -> Drawn:
+        """z ~ q(z|x)."""
+        return self.latent.draw(self.encoder(batch).float(), rng)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Negative ELBO with β and free bits; ``nll`` and ``kl`` in nats per record."""
-        mean, log_scale = self.posterior(batch)
-        z = mean + torch.exp(log_scale) * _normal(mean.shape, step.rng, mean.device)
+        drawn = self.posterior(batch, step.rng)
         seen = batch
         if self.config.word_drop > 0:
             seen = self.space.hide(batch, self.config.word_drop, step.rng)
-        params = self.decoder(z, seen)
+        params = self.decoder(drawn.read, seen)
         nll = torch.stack(list(self.space.nll(params, batch).values())).sum(0).mean()
-        kl = gaussian_kl(mean, log_scale).mean(0)  # per dimension
+        kl = drawn.kl.mean(0)  # per dimension
         charged = kl.clamp(min=self.config.free_bits).sum()
         return {
             "loss": nll + self.beta(step.progress) * charged,
@@ -107,23 +114,19 @@ class VAE(Family):
         temperature: float = 1.0,
     ) -> Batch:
         """z ~ p(z), x ~ p(x|z); ``temperature`` sharpens p(x|z) below 1."""
-        z = _normal((n, self.config.latent), rng, next(self.parameters()).device)
-        return self.decode(z, condition, rng, temperature)
+        return self.decode(self.latent.prior(n, rng, self._device), condition, rng, temperature)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, rng: torch.Generator, samples: int = 1) -> FieldScores:
         """The importance-weighted bound, in nats. Fields share it by their mean log-likelihood
         under the normalised weights; the rest is ``latent``, which is KL for one sample."""
-        mean, log_scale = self.posterior(batch)
-        scale = torch.exp(log_scale)
+        head = self.encoder(batch).float()
         log_weights, parts = [], []
         for _ in range(samples):
-            noise = _normal(mean.shape, rng, mean.device)
-            z = mean + scale * noise
-            nll = self.space.nll(self.decoder(z, batch), batch)
-            log_prior = -0.5 * (z**2).sum(1)
-            log_posterior = -0.5 * (noise**2).sum(1) - log_scale.sum(1)
-            log_weights.append(-torch.stack(list(nll.values())).sum(0) + log_prior - log_posterior)
+            drawn = self.latent.draw(head, rng)
+            nll = self.space.nll(self.decoder(drawn.read, batch), batch)
+            log_ratio = drawn.log_prior - drawn.log_posterior
+            log_weights.append(log_ratio - torch.stack(list(nll.values())).sum(0))
             parts.append(nll)
         stacked = torch.stack(log_weights)  # (K, B)
         total = math.log(samples) - torch.logsumexp(stacked, 0)
@@ -132,14 +135,30 @@ class VAE(Family):
             name: (share * torch.stack([part[name] for part in parts])).sum(0)
             for name in self.space.names
         }
-        rest = "latent" + "_" * ("latent" in fields)  # a field may bear that name
-        fields[rest] = total - torch.stack(list(fields.values())).sum(0)
+        fields[latent_name(fields)] = total - torch.stack(list(fields.values())).sum(0)
         return FieldScores(fields, total)
+
+    # ------------------------------------------------------------ the latent
+
+    def latent_field(self) -> SpaceField:
+        """A real vector, or one of codes."""
+        return self.latent.field()
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> Tensor:
-        """Posterior means."""
-        return self.posterior(batch)[0]
+        """Posterior means, or codes."""
+        return self.latent.settle(self.encoder(batch).float())
+
+    @torch.no_grad()
+    def infer(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(z, log q(z|x)), z ~ q(z|x)."""
+        drawn = self.posterior(batch, rng)
+        return drawn.value, drawn.log_posterior
+
+    @torch.no_grad()
+    def nll_given(self, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """− log p(x|z) of each field."""
+        return self.space.nll(self.decoder(self.latent.read(latent), batch), batch)
 
     @torch.no_grad()
     def decode(
@@ -150,34 +169,25 @@ class VAE(Family):
         temperature: float = 1.0,
     ) -> Batch:
         """x ~ p(x|z)."""
-        return self.decoder.generate(latent, condition or {}, rng, temperature)
+        return self.decoder.generate(self.latent.read(latent), condition or {}, rng, temperature)
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch, rng: torch.Generator) -> Batch:
-        """The mode of p(x | z = posterior mean)."""
-        return self.decoder.generate(self.encode(batch), batch, rng, temperature=0.0)
+        """The mode of p(x | z without noise)."""
+        return self.decode(self.encode(batch), batch, rng, temperature=0.0)
 
     @torch.no_grad()
     def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
         """Pseudo-Gibbs (Rezende et al. 2014, appendix F): fill from a prior draw, then repeat
         z ~ q(z|x), unknown part ~ p(x|z)."""
-        z = _normal((_rows(batch), self.config.latent), rng, next(self.parameters()).device)
+        rows = len(next(iter(batch.values())))
+        z = self.latent.read(self.latent.prior(rows, rng, self._device))
         filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
         for _ in range(COMPLETION_ROUNDS):
-            mean, log_scale = self.posterior({**batch, **filled})
-            z = mean + torch.exp(log_scale) * _normal(mean.shape, rng, mean.device)
+            z = self.posterior({**batch, **filled}, rng).read
             filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
         return filled
 
-
-def gaussian_kl(mean: Tensor, log_scale: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, 1)) per element."""
-    return 0.5 * (mean**2 + torch.exp(2 * log_scale) - 1) - log_scale
-
-
-def _normal(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
-    return torch.randn(shape, generator=rng, device=rng.device).to(device)
-
-
-def _rows(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device

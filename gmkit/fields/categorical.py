@@ -135,7 +135,7 @@ class Categorical(Field):
         hard = F.one_hot(chosen, self.size).to(soft.dtype)
         draw = hard + soft - soft.detach()
         observed = self.observed(chosen)
-        if observed is None:
+        if observed is None or self.end is None:
             return draw
         closing = F.one_hot(torch.full_like(chosen, self.end), self.size).to(soft.dtype)
         return torch.where(observed.unsqueeze(-1), draw, closing)
@@ -159,7 +159,7 @@ class Categorical(Field):
             return value
         weights = torch.tensor(self.length_shares, device=rng.device)
         lengths = torch.multinomial(weights, n, replacement=True, generator=rng)
-        return torch.where(self._inside(lengths, value), value, torch.full_like(value, self.end))
+        return self._ended(value, lengths)
 
     def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """Each element masked with probability 1 − α(t); the end stays where lengths are known."""
@@ -238,8 +238,12 @@ class Categorical(Field):
         least = torch.where(inside, places + 1, torch.zeros_like(places)).amax(1)
         settled = (known & ~inside).any(1) | (drawn < least)
         lengths = torch.where(settled, own, drawn)
-        masked = torch.full_like(noisy, self.size)
-        return torch.where(self._inside(lengths, noisy), masked, torch.full_like(noisy, self.end))
+        return self._ended(torch.full_like(noisy, self.size), lengths)
+
+    def _ended(self, value: Tensor, lengths: Tensor) -> Tensor:
+        """``value`` closed after these lengths."""
+        assert self.end is not None
+        return torch.where(self._inside(lengths, value), value, torch.full_like(value, self.end))
 
     def _allowed(self, logits: Tensor, noisy: Tensor) -> Tensor:
         """No ``end`` inside a record whose length is known, nor before an element that is seen;

@@ -57,7 +57,8 @@ def gaussian_draw(params: Tensor, uniform: Tensor, temperature: float) -> Tensor
     mean, log_scale = mean_and_scale(params)
     if temperature == 0:
         return mean
-    return mean + temperature * torch.exp(log_scale) * torch.special.ndtri(uniform)
+    noise: Tensor = torch.special.ndtri(uniform)
+    return mean + temperature * torch.exp(log_scale) * noise
 
 
 def logistic_draw(

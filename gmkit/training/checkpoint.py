@@ -34,7 +34,7 @@ from gmkit.errors import ArtifactError
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"step-(\d{8,18})(?:\.(\d{1,9}))?")
-_GROUP = re.compile(r"[a-z][a-z0-9_-]*")
+_GROUP = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _STATE = "state.json"
 
 

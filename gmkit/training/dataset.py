@@ -36,7 +36,7 @@ REJECTS = "rejects.csv"
 """Unusable records with row, column, value and reason, in the cache and in a run."""
 PARTS = ("train", "valid", "test")
 BATCH_ROWS = 2048
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Raised when what lies in a cache entry changes its meaning."""
 
 

@@ -1,13 +1,14 @@
 """Exponential moving average of weights: what is evaluated and saved.
 
 Averaging the last steps of training takes out the noise of single steps (Polyak & Juditsky 1992).
-The decay rises as (1 + k)/(10 + k) so that early steps are soon forgotten. Weights move little in
-a step, so every ``EVERY``-th is taken in, with as much weight as the steps between would have had.
+The decay rises as (1 + k)/(10 + k) with the steps k that the player has made whose parameters they
+are, so that early steps are soon forgotten, also of one who starts late. Weights move little in a
+step, so every ``EVERY``-th is taken in, with as much weight as the steps between would have had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -20,19 +21,35 @@ EVERY = 4
 class EMA:
     """Averages of a module's parameters."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        decay: float,
+        players: Mapping[str, Iterable[nn.Parameter]] | None = None,
+    ) -> None:
+        """``players``: who moves which parameters; by default one moves all."""
         self.decay = decay
         self.names = [name for name, _ in module.named_parameters()]
         self.parameters: list[Tensor] = [p for _, p in module.named_parameters()]
         self.averages = [p.detach().clone() for p in self.parameters]
+        owner = {id(p): name for name, owned in (players or {}).items() for p in owned}
+        self.groups: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
+        """Player → (averages, parameters); no player: those that nobody moves."""
+        for average, parameter in zip(self.averages, self.parameters, strict=True):
+            group = self.groups.setdefault(owner.get(id(parameter), ""), ([], []))
+            group[0].append(average)
+            group[1].append(parameter)
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after step ``step`` (from 0), if it is one of those."""
+    def update(self, step: int, made: Mapping[str, int] | None = None) -> None:
+        """Take in the weights after step ``step`` (from 0), if it is one of those. ``made``: steps
+        each player has made until now, where not all made every one."""
         if (step + 1) % EVERY:
             return
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay**EVERY)
+        for player, (averages, parameters) in self.groups.items():
+            steps = (made or {}).get(player, step + 1)
+            decay = min(self.decay, steps / (9 + steps))
+            torch._foreach_lerp_(averages, parameters, 1 - decay**EVERY)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

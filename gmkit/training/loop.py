@@ -86,13 +86,12 @@ class Trainer:
         )
         named = dict(self.family.named_parameters())
         names = {id(p): name for name, p in named.items()}
+        moved = {p: self.family.player_parameters(p) for p in self.family.players}
         self.optimisers = {
-            player: Optimiser(
-                {names[id(p)]: p for p in self.family.player_parameters(player)}, self.config
-            )
-            for player in self.family.players
+            player: Optimiser({names[id(p)]: p for p in owned}, self.config)
+            for player, owned in moved.items()
         }
-        self.ema = EMA(self.family, self.config.ema) if self.config.ema else None
+        self.ema = EMA(self.family, self.config.ema, moved) if self.config.ema else None
         self.best: dict[str, Tensor] = {}
         self.state = State(elapsed=self.spent)
         self._bad = 0
@@ -197,7 +196,7 @@ class Trainer:
                     other.clear()  # what this loss left with another player
             shown |= terms
         if self.ema is not None:
-            self.ema.update(index)
+            self.ema.update(index, {name: o.steps for name, o in self.optimisers.items()})
         return shown
 
     def _losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ def requested(
             "column": options.get("column") or None,
             "strict": options.get("strict"),
         },
+        "codec": {"condition": _names(options.get("condition"))},
         "training": {
             "time_budget": parse_duration(budget) if isinstance(budget, str) else budget,
             "device": options.get("device"),
@@ -45,6 +46,13 @@ def requested(
         },
     }
     return merge(read_toml(Path(config)) if config else {}, given, dedicated)
+
+
+def _names(condition: str | Iterable[str] | None) -> list[str] | None:
+    """Columns of ``"qed,logp"`` or ``["qed", "logp"]``; None for none at all."""
+    if isinstance(condition, str):
+        condition = [name.strip() for name in condition.split(",")] if condition.strip() else ()
+    return list(condition or ()) or None
 
 
 def check_names(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.family import FamilyConfig
 from gmkit.plugins import registry
+from gmkit.stacks import parts_of
 from gmkit.training.request import MODEL, check_names
 from gmkit.trunks import TrunkConfig
 
@@ -46,12 +47,13 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     domain = known.domain(str(settings["domain"]))
     model = str(settings.get("model") or MODEL)
     info = known.get("family", model)
+    assert isinstance(info, FamilyInfo)
     family = known.load(info)
     budget = _table(settings, "training").get("time_budget")
     values = merge(settings, {"model": model})
     if not stored:
-        suited = domain.defaults(model, float(budget) if isinstance(budget, int | float) else None)
-        values = merge(suited, values)
+        seconds = float(budget) if isinstance(budget, int | float) else None
+        values = merge(family.defaults, suited(domain, info, seconds), values)
         if budget is not None and "steps" not in _table(settings, "training"):
             values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
     config: RunConfig = validated(RunConfig, values)
@@ -69,8 +71,43 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
             "trunk": trunk_config.model_dump(mode="json", exclude_none=True),
         }
     )
-    assert isinstance(info, FamilyInfo)
     return Resolved(whole, domain, codec, family, info, family_config, trunk_config)
+
+
+def suited(domain: Domain, info: FamilyInfo, budget: float | None) -> Settings:
+    """What the domain finds suitable for a family, and what the family's name stands for.
+
+    Where the domain has no ``family`` or ``sampling`` options for that very name, a preset goes by
+    those for the family it is a preset of, and a stack by those for its parts: each part's under
+    its own table, and drawing as for the first, which does the decoding.
+    """
+    answer = domain.defaults(info.name, budget)
+    below: Settings = {}
+    parts = parts_of(info)
+    if parts:
+        each = {name: suited(domain, part, budget) for name, part in parts.items()}
+        below["sampling"] = next(iter(each.values())).get("sampling")
+        below["family"] = {
+            name: part.get("family")
+            for name, part in each.items()
+            if name not in answer.get("family", {})
+        }
+    elif info.preset and (base := _preset_of(info)):
+        whole = domain.defaults(base.name, budget)
+        below = {name: whole.get(name) for name in ("sampling", "family") if name not in answer}
+    return merge(below, {"family": info.preset}, answer)
+
+
+def _preset_of(info: FamilyInfo) -> FamilyInfo | None:
+    """The plain family that a preset sets options of."""
+    return next(
+        (
+            other
+            for other in registry().families().values()
+            if other.loader == info.loader and not other.preset
+        ),
+        None,
+    )
 
 
 def _table(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:

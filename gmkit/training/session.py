@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,13 @@ from gmkit.training.placement import (
     has_matrix_bf16,
     threads,
 )
+from gmkit.training.pool import ConditionPool
 from gmkit.training.resolve import Resolved, resolve
 
 START_FILES = ("config.toml", "codec.json", "codec.safetensors")
 """Written before training; every checkpoint keeps their hashes."""
+DRAWN = 64
+"""Samples that a domain may put into the picture of a run."""
 
 
 @dataclass
@@ -81,8 +85,8 @@ class Session:
         if config.precision == "bf16" and not has_matrix_bf16(device):
             self.observer.note("bf16 is slow on this processor: it has no bf16 matrix units.")
         if config.compile:
-            for child in self.family.children():
-                child.compile(dynamic=True)
+            for network in networks(self.family):
+                network.compile(dynamic=True)
         work = sum(p.numel() for p in self.family.parameters()) * config.batch_size
         trainer = Trainer(
             family=self.family,
@@ -110,12 +114,16 @@ class Session:
             self.folder / "model.safetensors",
             {name: value.cpu().contiguous() for name, value in self.family.state_dict().items()},
         )
+        pool = ConditionPool.of_training(self.codec, self.dataset, config.seed)
+        if pool is not None:
+            pool.save(self.folder)
         with Sink(self.folder / "samples.parquet", samples.schema, CORE_FORMATS) as sink:
             for batch in samples.to_batches():
                 sink.write(batch)
-        drawing = domain.draw(samples.slice(0, 24).to_batches()[0])
+        drawing = domain.draw(samples.slice(0, DRAWN).to_batches()[0])
         if drawing is not None:
-            write_bytes_atomic(self.folder / "samples.svg", drawing)
+            ending = "png" if drawing.startswith(b"\x89PNG") else "svg"
+            write_bytes_atomic(self.folder / f"samples.{ending}", drawing)
         write_json_atomic(self.folder / "evaluation.json", evaluation.to_json())
         facts = {
             "domain": config.domain,
@@ -127,10 +135,17 @@ class Session:
             "steps": self.state.step,
             "seconds": round(self.state.elapsed, 1),
             "command": f"gmkit train --config {self.folder / 'config.toml'}",
+            "conditions": self.codec.conditions.describe(),
         }
         known = registry().datasets().get(self.dataset.name)
         data = data_facts(self.dataset) | ({"licence": known.licence} if known else {})
-        card = {**facts, "data": data, "floors": evaluation.floors(), "run": str(self.folder)}
+        card = {
+            **facts,
+            "data": data,
+            "floors": evaluation.floors(),
+            "run": str(self.folder),
+            "where": self.codec.conditions.example(),
+        }
         write_text_atomic(self.folder / "README.md", model_card(card))
         manifests.seal(self.folder, facts)
 
@@ -273,6 +288,15 @@ def new_family(resolved: Resolved, codec: Codec) -> Family:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(resolved.config.seed, "weights"))
         return resolved.family(codec.space, resolved.family_config, resolved.trunk_config)
+
+
+def networks(family: Family) -> Iterator[torch.nn.Module]:
+    """The modules that a family calls, those of a stack's parts included."""
+    for child in family.children():
+        if isinstance(child, Family):
+            yield from networks(child)
+        else:
+            yield child
 
 
 def new_folder(wanted: Path | None, name: str) -> Path:

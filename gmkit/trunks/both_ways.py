@@ -1,10 +1,12 @@
-"""Transformers that look both ways: a GAN's generator and critic, a diffusion's denoiser."""
+"""Networks that look both ways over sequences: a GAN's generator and critic, a diffusion's
+denoiser."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gmkit.codecs import Batch
@@ -64,23 +66,36 @@ class SequenceGenerator(Generator):
 
 
 class SequenceCritic(Critic):
-    """Reads embedded elements both ways; the mean over all positions is the record's vector."""
+    """Strided convolutions over positions with leaky rectifiers, down to four or fewer, which are
+    flattened (Zhang et al. 2017, "TextGAN", read with convolutions too). A Transformer's norms
+    would hide the scale that a critic judges by: with one the generator falls for one sequence.
+    """
 
     def __init__(self, space: Space, config: TrunkConfig, out_dim: int) -> None:
         super().__init__()
         width = config.channels
         self.sequences, others = split_by_layout(space)
+        length = next(iter(self.sequences.values())).shape[0]
         self.input = PositionInput(self.sequences, width)
+        self.positions = nn.Parameter(torch.randn(length, width) * width**-0.5)
+        layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
+        while length > 4:
+            layers += [nn.Conv1d(width, width, 4, 2, 1 + length % 2), nn.LeakyReLU(0.2)]
+            length = (length + 1) // 2
+        for _ in range(config.encoder_blocks):
+            layers += [nn.Conv1d(width, width, 3, 1, 1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
         self.others = VectorInput(others, width) if others else None
-        self.body = Transformer(width, config.encoder_blocks, config.head_width)
-        self.output = nn.Linear(width, out_dim)
+        self.output = nn.Linear(width * (length + bool(others)), out_dim)
 
     def forward(self, embedded: Mapping[str, Tensor]) -> Tensor:
         """(B, out_dim)."""
-        x = self.input.embedded(embedded)
+        x = self.input.embedded(embedded) + self.positions
+        x = x * x.shape[-1] ** 0.5  # to unit scale, which the rows of both tables lack
+        parts = [self.layers(x.mT).flatten(1)]
         if self.others is not None:
-            x = x + self.others.embedded(embedded)[:, None]
-        return self.output(self.body(x).mean(1))
+            parts.append(F.leaky_relu(self.others.embedded(embedded), 0.2))
+        return self.output(torch.cat(parts, 1))
 
 
 class SequenceDenoiser(Denoiser):

@@ -24,8 +24,10 @@ class ElementInput(nn.Module):
         self.field = field
         self.weight = nn.Parameter(torch.randn(field.embed_dim, width) * width**-0.5)
 
-    def forward(self, value: Tensor) -> Tensor:
-        """``value``: (B, *shape)."""
+    def forward(self, value: Tensor, *, embedded: bool = False) -> Tensor:
+        """``value``: (B, *shape), or what the field's ``embed`` makes of it."""
+        if embedded:
+            return value @ self.weight
         if isinstance(self.field, Categorical):
             inside = value.clamp(max=self.field.size - 1)
             found = F.embedding(inside, self.weight)

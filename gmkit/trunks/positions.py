@@ -37,7 +37,7 @@ class PositionInput(nn.Module):
     def embedded(self, embedded: Mapping[str, Tensor]) -> Tensor:
         """The same from name → (B, L, embed_dim)."""
         inputs = zip(self.names, self.inputs, strict=True)
-        return torch.stack([embedded[name] @ layer.weight for name, layer in inputs]).sum(0)
+        return torch.stack([layer(embedded[name], embedded=True) for name, layer in inputs]).sum(0)
 
 
 def observed_positions(sequences: Mapping[str, Field], batch: Batch) -> Tensor | None:

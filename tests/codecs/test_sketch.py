@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +71,12 @@ def test_length_bounds_what_was_dropped(items: list[str], merges: int) -> None:
 def test_nothing_to_learn_from() -> None:
     with pytest.raises(DataError, match="no usable record"):
         sketch([]).vocabulary(4, list)
+
+
+@given(texts.filter(bool), st.integers(0, 6))
+def test_lengths_are_counted_of_the_sample(items: list[str], merges: int) -> None:
+    made = sketch(items, sample=100, longest=100)
+    vocabulary = made.vocabulary(merges, list)
+    lengths = made.lengths(vocabulary, list)
+    assert lengths == Counter(map(len, vocabulary.encode(sorted(set(items)))))
+    assert max(lengths) == made.length(vocabulary, list)

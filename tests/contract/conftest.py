@@ -20,6 +20,13 @@ def cache(command: Any) -> Iterator[None]:
 
 
 @pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The VAE's completion, element by element on sequences, is kept short: what is known is kept
+    in every round alike."""
+    monkeypatch.setattr("gmkit.families.vae.COMPLETION_ROUNDS", 2)
+
+
+@pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[..., None]:
     """``report(domain, family, losses, capabilities)`` adds a row to the table of pairs."""
     return lambda *row: request.config.stash[RESULTS].append(row)

@@ -14,6 +14,7 @@ from gmkit.codecs import Batch, Codec, CodecState
 from gmkit.data.source import open_source
 from gmkit.domain import Domain
 from gmkit.errors import DataError
+from gmkit.fields import Field, Space
 from gmkit.plugins import registry
 from gmkit.randomness import generator
 
@@ -45,6 +46,11 @@ def fitted(request: pytest.FixtureRequest) -> Fitted:
 def parts(records: pa.RecordBatch) -> list[pa.RecordBatch]:
     pairs = itertools.pairwise(CUTS)
     return [part for a, b in pairs if len(part := records.slice(a, b - a))]
+
+
+def fields(space: Space) -> dict[str, Field]:
+    """Those of records, and those that are conditions."""
+    return {**space.fields, **(space.condition.fields if space.condition else {})}
 
 
 def check_equal(found: Batch, expected: Batch) -> None:
@@ -80,10 +86,11 @@ def test_prepare_keeps_the_domains_own_data(fitted: Fitted) -> None:
 def test_values_are_of_the_space(fitted: Fitted) -> None:
     batch = fitted.codec.encode(fitted.records)
     space = fitted.codec.space
-    assert set(batch) == set(space.names)
+    kinds = fields(space)
+    assert set(batch) == set(kinds)
     assert all(len(value) == len(fitted.records) for value in batch.values())
     # Stored compactly; a field's own type is wider.
-    space.check({name: batch[name].to(f.dtype) for name, f in space.fields.items()})
+    space.check({name: batch[name].to(f.dtype) for name, f in kinds.items()})
 
 
 def test_encode_does_not_see_the_neighbours(fitted: Fitted) -> None:
@@ -154,9 +161,11 @@ def test_decode_takes_anything_in_range(fitted: Fitted, spread: float) -> None:
     space, rng = fitted.codec.space, generator(1, "decode")
     params = {
         name: spread * torch.randn(200, *f.shape, f.param_dim, generator=rng)
-        for name, f in space.fields.items()
+        for name, f in fields(space).items()
     }
     batch = space.sample(params, rng)
+    if space.condition is not None:
+        batch |= space.condition.sample(params, rng)
     space.check(batch)
     decoded = fitted.codec.decode(batch)
     assert len(decoded) == 200

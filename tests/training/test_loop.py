@@ -156,9 +156,9 @@ def test_finished_weights_are_the_averages(trainer, point):
     training = trainer(family, ema=0.9)
     values, update = [], training.ema.update
 
-    def watched(index):
+    def watched(index, made):
         values.append(family.w.item())
-        update(index)
+        update(index, made)
 
     training.ema.update = watched
     training.run()
@@ -403,8 +403,8 @@ def test_validation_is_on_averages_in_evaluation_mode_and_leaves_no_trace(
     )
     averages, update = {}, training.ema.update
 
-    def noting(index):
-        update(index)
+    def noting(index, made):
+        update(index, made)
         averages[index] = float(training.ema.averages[0])
 
     training.ema.update = noting

@@ -66,7 +66,7 @@ def test_restored_state_continues_to_the_bit(name):
     assert all(torch.equal(first.state()[key], value) for key, value in third.state().items())
     # going back to an empty state forgets the moments
     third.load({})
-    assert third.state() == {}
+    assert third.state() == {"steps": 0}
 
 
 def test_muon_takes_hidden_matrices_and_orthogonalises_their_updates():
@@ -162,3 +162,22 @@ def test_averages_are_restored_as_copies():
     ema.update(EVERY - 1)
     assert bool((state["weight"] == 7).all())
     assert not torch.equal(ema.state()["weight"], state["weight"])
+
+
+def test_who_starts_late_soon_forgets_the_start_and_who_has_ended_converges():
+    """Averages go by the steps that a parameter's player made, not by the trainer's."""
+    net = nn.Linear(1, 1)
+    with torch.no_grad():
+        net.weight.fill_(0.0)
+        net.bias.fill_(0.0)
+    ema = EMA(net, 0.999, {"early": [net.weight], "late": [net.bias]})
+    for k in range(200):
+        with torch.no_grad():
+            if k < 160:
+                net.weight.fill_(float(k))
+            else:
+                net.bias.fill_(1.0)
+        ema.update(k, {"early": min(k + 1, 160), "late": max(0, k + 1 - 160)})
+    averages = ema.state()
+    assert float(averages["bias"]) == pytest.approx(1.0, abs=1e-3)  # by k alone 0.86
+    assert 145 < float(averages["weight"]) < 159

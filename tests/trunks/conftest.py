@@ -22,6 +22,17 @@ SPACES = {
     "two-words": Space({"a": WORD, "b": Categorical(size=3, shape=(8,), layout="sequence", end=2)}),
     "word-and-signal": Space({"a": WORD, "x": Real(shape=(8,), layout="sequence")}),
     "endless": Space({"a": Categorical(size=4, shape=(8,), layout="sequence")}),
+    "picture": Space({"pixels": Real(shape=(3, 7, 9), layout="grid2d")}),
+    "picture-and-flat": Space(
+        {
+            "age.present": Categorical(size=2),
+            "pixels": Real(shape=(1, 17, 16), layout="grid2d"),
+            "type": Categorical(size=3, shape=(2, 17, 16), layout="grid2d"),
+        },
+        Space({"c": Categorical(size=3)}),
+    ),
+    "grey-levels": Space({"pixels": Categorical(size=40, shape=(1, 5, 6), layout="grid2d")}),
+    "sound": Space({"wave": Real(shape=(2, 70), layout="grid1d")}, Space({"c": Real()})),
 }
 
 
@@ -49,16 +60,27 @@ def awake(module, seed=0, scale=0.3):
     return module.eval()
 
 
+def roles(space, **options):
+    """A trunk, small enough to test."""
+    torch.manual_seed(0)
+    return build_trunk(space, TrunkConfig(width=32, depth=2, head_width=8, **options))
+
+
 def networks(space, **options):
     """An awake encoder to 4 and decoder from 4 numbers."""
-    trunk = build_trunk(space, TrunkConfig(width=32, depth=2, head_width=8, **options))
-    torch.manual_seed(0)
+    trunk = roles(space, **options)
     return awake(trunk.encoder(4), 1), awake(trunk.decoder(4), 2)
 
 
 @pytest.fixture(params=SPACES)
 def space(request):
     return SPACES[request.param]
+
+
+@pytest.fixture
+def build():
+    """(roles, awake): a trunk, and what wakes one of its networks."""
+    return roles, awake
 
 
 @pytest.fixture

@@ -5,16 +5,17 @@ Nothing here imports torch until tensors are asked for, so ``prepare`` runs in l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rdkit import Chem
 
 from gmkit.codecs.codec import Batch, Codec, CodecState, Prepared, Reject
+from gmkit.codecs.conditions import Conditions
 from gmkit.codecs.sketch import SequenceSketch
-from gmkit.errors import ArtifactError, ConfigError, DataError
+from gmkit.errors import ArtifactError, ConfigError, DataError, did_you_mean
 from gmkit_molecules.chemistry import explain, parse, quietly
 from gmkit_molecules.notation import NotationError, notation
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 COLUMN = "smiles"
 TOKENS = "tokens"
-"""Name of the one field."""
+"""Name of the one field beside the conditions."""
 _MOST = 100_000  # tokens of a sequence; more only in a hostile file
+_FACTS = {"config", "vocabulary", "length", "lengths", "conditions"}
 
 
 class MoleculeConfig(BaseModel):
@@ -39,10 +41,23 @@ class MoleculeConfig(BaseModel):
     """Byte-pair tokens learned on top of the atom-level ones; 0 for atom level alone."""
     max_length: Annotated[int, Field(ge=1, le=_MOST)] | None = None
     """Longest molecule accepted, in atom-level tokens; longer ones are rejected."""
+    condition: list[str] = []
+    """What samples can be asked for: columns of the data, or properties that are computed where
+    the data has no such column (qed, logp, weight, …: see ``gmkit_molecules.properties``)."""
+
+
+class Learned(NamedTuple):
+    """What fitting found."""
+
+    vocabulary: TokenVocabulary
+    length: int
+    """Of the token field, the closing 0 included."""
+    lengths: list[int]
+    """How many molecules (of a sample) have 0, 1, … ``length`` tokens."""
 
 
 class MoleculeCodec(Codec):
-    """One field ``tokens``: a sequence of token ids, closed and filled up by 0."""
+    """One field ``tokens``: a sequence of token ids, closed and filled up by 0; and conditions."""
 
     Config = MoleculeConfig
 
@@ -51,17 +66,30 @@ class MoleculeCodec(Codec):
         self._notation = notation(self.config.notation)
         self._text = f"gmkit:{self.config.notation}"
         self._sketch: SequenceSketch | None = None
-        self._fitted: tuple[TokenVocabulary, int] | None = None
+        self._fitted: Learned | None = None
+        self._conditions = Conditions(self.config.condition)
+        if COLUMN in self.config.condition:
+            raise ConfigError(
+                f"{COLUMN!r} is what the model makes, so it cannot be its condition",
+                hint="Name another column, or a property such as qed.",
+            )
+
+    @property
+    def conditions(self) -> Conditions:
+        """Columns of the data and computed properties."""
+        return self._conditions
 
     # ------------------------------------------------------------ records
 
     def prepare(self, records: pa.RecordBatch, first_row: int = 0) -> Prepared:
-        """Canonical SMILES, with the notation's text beside them in a column of its own.
+        """Canonical SMILES, with the notation's text beside them in a column of its own, and
+        properties that are conditions in theirs.
 
         Salts, isotopes, charges and stereo are kept, and so are all other columns. Raises
-        DataError when there is no text column ``smiles``.
+        DataError when there is no text column ``smiles``, or no such condition.
         """
         rejects, kept, smiles, texts = [], [], [], []
+        self._check_conditions(records)
         with quietly():
             for row, value in enumerate(_strings(records)):
                 try:
@@ -77,7 +105,36 @@ class MoleculeCodec(Codec):
         columns = dict(zip(records.schema.names, records.columns, strict=True))
         columns[COLUMN] = pa.array(smiles, pa.string())
         columns[self._text] = pa.array(texts, pa.string())
-        return Prepared(pa.RecordBatch.from_pydict(columns), rejects)
+        columns.update(self._computed(smiles, columns))
+        usable = self._conditions.prepare(pa.RecordBatch.from_pydict(columns))
+        numbered = [r._replace(row=first_row + kept[r.row]) for r in usable.rejects]
+        together = sorted([*rejects, *numbered], key=lambda reject: reject.row)
+        return Prepared(usable.records, together)
+
+    def _check_conditions(self, records: pa.RecordBatch) -> None:
+        """Raise DataError for a condition that is neither a column nor a property."""
+        absent = [name for name in self.config.condition if name not in records.schema.names]
+        if not absent:
+            return
+        from gmkit_molecules.properties import PROPERTIES
+
+        for name in absent:
+            if name not in PROPERTIES:
+                raise DataError(
+                    f"no column {name!r} for the condition, nor is it a property of molecules",
+                    hint=did_you_mean(name, {*records.schema.names, *PROPERTIES}),
+                )
+
+    def _computed(self, smiles: list[str], columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """Property → its values, of those conditions that the data has no column for."""
+        names = [name for name in self.config.condition if name not in columns]
+        if not names:
+            return {}
+        from gmkit_molecules.properties import properties
+
+        with quietly():
+            values = properties([Chem.MolFromSmiles(text) for text in smiles], names)
+        return {name: pa.array(value) for name, value in values.items()}
 
     def _translate(self, value: str | None) -> tuple[str, str]:
         """Canonical SMILES and its text. Raises NotationError with the reason to reject it."""
@@ -92,24 +149,31 @@ class MoleculeCodec(Codec):
         return canonical, text
 
     def _texts(self, records: pa.RecordBatch) -> list[str]:
-        """The texts of prepared or raw records. Raises DataError for what ``prepare`` rejects."""
-        if self._text not in records.schema.names:
-            prepared = self.prepare(records)
-            if prepared.rejects:
-                reject = prepared.rejects[0]
-                raise DataError(reject.reason, row=reject.row, column=COLUMN)
-            records = prepared.records
+        """The texts of prepared records."""
         return records.column(self._text).to_pylist()  # type: ignore[no-any-return]
+
+    def _prepared(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Prepared records of prepared or raw ones. Raises DataError for what ``prepare``
+        rejects."""
+        if {self._text, *self.config.condition} <= set(records.schema.names):
+            return records
+        prepared = self.prepare(records)
+        if prepared.rejects:
+            reject = prepared.rejects[0]
+            raise DataError(reject.reason, row=reject.row, column=reject.column)
+        return prepared.records
 
     # ------------------------------------------------------------ learning
 
     def fit(self, batches: Iterable[pa.RecordBatch]) -> Self:
         """Gather tokens, lengths and a sample for the byte pairs; memory is bounded."""
         sketch, split = SequenceSketch(), self._notation.tokens
-        for batch in batches:
+        conditions = Conditions(self.config.condition)
+        for batch in map(self._prepared, batches):
+            conditions.add(batch)
             for text in self._texts(batch):
                 sketch.add(text, split(text))
-        self._sketch, self._fitted = sketch, None
+        self._sketch, self._fitted, self._conditions = sketch, None, conditions
         return self
 
     def merge(self, other: Self) -> Self:
@@ -121,56 +185,67 @@ class MoleculeCodec(Codec):
             raise ConfigError(f"codecs of different options: {self.config} and {other.config}")
         both = type(self)(self.config.model_dump())
         both._sketch = self._sketch.merge(other._sketch)
+        both._conditions = self._conditions.merge(other._conditions)
         return both
 
-    def _vocabulary(self) -> tuple[TokenVocabulary, int]:
-        """What was learned: the vocabulary and the length of the token field."""
+    def _learned(self) -> Learned:
+        """What fitting found, worked out when it is first needed."""
         if self._fitted is None:
             if self._sketch is None:
                 raise ConfigError("the molecules codec is not fitted")
             split = self._notation.tokens
             vocabulary = self._sketch.vocabulary(self.config.tokens, split)
-            self._fitted = vocabulary, self._sketch.length(vocabulary, split) + 1
+            length = self._sketch.length(vocabulary, split) + 1
+            counts = self._sketch.lengths(vocabulary, split)
+            self._fitted = Learned(vocabulary, length, [counts[n] for n in range(length + 1)])
         return self._fitted
 
     # ------------------------------------------------------------ tensors
 
     @property
     def space(self) -> Space:
-        """One sequence of categories, ended by class 0."""
-        from gmkit.fields import Categorical, Space
+        """One sequence of categories, ended by class 0, of lengths as they are in the data."""
+        from gmkit.fields import Categorical
 
-        vocabulary, length = self._vocabulary()
-        field = Categorical(size=vocabulary.size, shape=(length,), layout="sequence", end=0)
-        return Space({TOKENS: field})
+        learned = self._learned()
+        field = Categorical(
+            size=learned.vocabulary.size,
+            shape=(learned.length,),
+            layout="sequence",
+            end=0,
+            length_shares=tuple(learned.lengths),
+        )
+        return self._conditions.joined({TOKENS: field})
 
     def encode(self, records: pa.RecordBatch) -> Batch:
-        """``tokens`` (B, L), int16 or for a large vocabulary int32."""
+        """``tokens`` (B, L), int16 or for a large vocabulary int32, and the conditions."""
         import torch
 
-        vocabulary, length = self._vocabulary()
+        learned, records = self._learned(), self._prepared(records)
         sequences = map(self._notation.tokens, self._texts(records))
-        ids = vocabulary.encode_padded(sequences, length, column=COLUMN)
-        return {TOKENS: torch.from_numpy(ids)}
+        ids = learned.vocabulary.encode_padded(sequences, learned.length, column=COLUMN)
+        return {TOKENS: torch.from_numpy(ids), **self._conditions.encode(records)}
 
     def decode(self, batch: Batch) -> pa.RecordBatch:
         """SMILES as the notation gives them: not canonical, and ``""`` for a sequence that
-        means nothing (it counts as invalid)."""
-        vocabulary, _ = self._vocabulary()
-        texts = vocabulary.decode(batch[TOKENS].cpu().numpy())
-        smiles = list(map(self._notation.to_smiles, texts))
-        return pa.RecordBatch.from_pydict({COLUMN: pa.array(smiles, pa.string())})
+        means nothing (it counts as invalid). Conditions stand beside them, as they were asked
+        for: what a sample's property really is remains to be computed."""
+        texts = self._learned().vocabulary.decode(batch[TOKENS].cpu().numpy())
+        smiles = pa.array(map(self._notation.to_smiles, texts), pa.string())
+        return pa.RecordBatch.from_pydict({COLUMN: smiles, **self._conditions.decode(batch)})
 
     # ------------------------------------------------------------ storage
 
     def state(self) -> CodecState:
-        """Options, vocabulary and length."""
-        vocabulary, length = self._vocabulary()
+        """Options, vocabulary, lengths and conditions."""
+        learned = self._learned()
         return CodecState(
             {
                 "config": self.config.model_dump(),
-                "vocabulary": vocabulary.to_json(),
-                "length": length,
+                "vocabulary": learned.vocabulary.to_json(),
+                "length": learned.length,
+                "lengths": learned.lengths,
+                "conditions": self._conditions.state().facts,
             }
         )
 
@@ -180,18 +255,32 @@ class MoleculeCodec(Codec):
         from gmkit.codecs.vocab import TokenVocabulary
 
         facts = state.facts
-        if not isinstance(facts, dict) or set(facts) != {"config", "vocabulary", "length"}:
-            raise ArtifactError("the molecules codec needs config, vocabulary and length")
+        if not isinstance(facts, dict) or set(facts) != _FACTS:
+            raise ArtifactError(f"the molecules codec needs {', '.join(sorted(_FACTS))}")
         if type(facts["length"]) is not int or not 1 <= facts["length"] <= _MOST + 1:
             raise ArtifactError(f"length {facts['length']!r} is not in 1 … {_MOST + 1}")
         if not isinstance(facts["config"], dict):
             raise ArtifactError("the molecules codec's config is not a table")
         try:
             codec = cls(facts["config"])
-        except ValidationError as error:
+        except (ValidationError, ConfigError) as error:
             raise ArtifactError(f"the molecules codec's config makes no sense: {error}") from error
-        codec._fitted = TokenVocabulary.from_json(facts["vocabulary"]), facts["length"]
+        codec._conditions = Conditions.from_state(CodecState(facts["conditions"]))
+        if list(codec._conditions.names) != codec.config.condition:
+            raise ArtifactError("the molecules codec's conditions are not those of its config")
+        lengths = _lengths(facts["lengths"], facts["length"])
+        vocabulary = TokenVocabulary.from_json(facts["vocabulary"])
+        codec._fitted = Learned(vocabulary, facts["length"], lengths)
         return codec
+
+
+def _lengths(counts: Any, length: int) -> list[int]:
+    """How many molecules have each length. Raises ArtifactError."""
+    if not isinstance(counts, list) or len(counts) != length + 1:
+        raise ArtifactError(f"lengths are not counts of 0 … {length} tokens")
+    if not all(type(count) is int and 0 <= count < 2**53 for count in counts) or not any(counts):
+        raise ArtifactError("lengths are not counts of molecules")
+    return counts
 
 
 def _strings(records: pa.RecordBatch) -> Iterator[str | None]:

@@ -84,7 +84,7 @@ class MoleculesDomain(Domain):
         return settings
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
-        """Up to ten molecules with weight (g/mol), logP and QED."""
+        """Up to ten molecules with weight (g/mol), logP and QED, and whatever was asked of them."""
         from rich.table import Table
         from rich.text import Text
 
@@ -100,12 +100,17 @@ class MoleculesDomain(Domain):
         table = Table("SMILES")
         for heading in ("weight", "logP", "QED"):
             table.add_column(heading, justify="right")
-        for text, molecule in zip(smiles, molecules, strict=True):
-            if molecule is None:
-                table.add_row(Text(text or "(empty)"), "not a molecule", "", "")
-            else:
+        others = [name for name in records.schema.names if name != COLUMN]
+        for name in others:
+            table.add_column(Text(f"asked: {name}"), justify="right")
+        told = records.slice(0, _PREVIEW).select(others).to_pylist()
+        for text, molecule, other in zip(smiles, molecules, told, strict=True):
+            cells = ["not a molecule", "", ""]
+            if molecule is not None:
                 weight, logp, qed = next(figures)
-                table.add_row(Text(text), f"{weight:.1f}", f"{logp:.2f}", f"{qed:.2f}")
+                cells = [f"{weight:.1f}", f"{logp:.2f}", f"{qed:.2f}"]
+            asked = [Text(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in other.values()]
+            table.add_row(Text(text or "(empty)"), *cells, *asked)
         return table
 
     def draw(self, records: pa.RecordBatch) -> bytes | None:

@@ -18,7 +18,7 @@ import pytest
 from gmkit_molecules.metric_infos import METRICS
 from gmkit_molecules.metrics import alerts, chemnet, features, tanimoto
 from gmkit_molecules.metrics.cosine import cosine
-from gmkit_molecules.metrics.fcd import fcd, frechet
+from gmkit_molecules.metrics.fcd import fcd
 from gmkit_molecules.metrics.features import molecules
 from gmkit_molecules.metrics.likeness import LIMIT, likeness
 from gmkit_molecules.metrics.novelty import novelty
@@ -397,19 +397,6 @@ def test_features_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---------------------------------------------------------------------------------------- FCD
-
-
-def test_frechet_distance_of_independent_normals() -> None:
-    a, b = np.array([4.0, 9.0, 0.0]), np.array([1.0, 25.0, 4.0])
-    means = np.array([1.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0])
-    expected = 1 + 4 + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum()
-    assert frechet(means[0], np.diag(a), means[1], np.diag(b)) == pytest.approx(expected)
-
-
-def test_frechet_distance_to_itself_is_zero() -> None:
-    x = np.random.default_rng(0).normal(size=(20, 50))
-    cov = np.cov(x, rowvar=False)
-    assert frechet(x.mean(0), cov, x.mean(0), cov) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.fixture
