@@ -52,7 +52,7 @@ class GANConfig(FamilyConfig):
         None, ge=0, description="weight of the penalty; unset: 0.5, for wasserstein 10"
     )
     gamma_end: float = Field(
-        0.02, gt=0, le=1, description="share of gamma that is left at the end of training"
+        0.1, gt=0, le=1, description="share of gamma that is left at the end of training"
     )
     sigma: float = Field(0.1, gt=0, description="length of a finite difference in embedded space")
     lazy: int = Field(1, ge=1, description="penalise every so many steps, as much more")
@@ -72,6 +72,15 @@ class GAN(Family):
     config: GANConfig
     capabilities: ClassVar[frozenset[str]] = frozenset({"critic"})
     players: ClassVar[tuple[str, ...]] = ("critic", "generator")
+    # momentum overshoots where two players turn around each other (Gidel et al. 2019)
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "training": {
+            "learning_rate": 2e-3,
+            "betas": (0.0, 0.99),
+            "weight_decay": 0.0,
+            "clip": 0.0,
+        }
+    }
 
     def __init__(self, space: Space, config: GANConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)

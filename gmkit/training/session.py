@@ -104,6 +104,11 @@ class Session:
         with threads(choose_threads(config, work)):
             self.state = trainer.run(resume=self.resume)
         self.observer.advance(self.state.step, self.state.step)
+        if self.state.step == 0 and config.time_budget:
+            self.observer.note(
+                f"The time budget of {config.time_budget:g} s was used up before the first step: "
+                "the model is untrained. Prepared data is kept, so the same command again has more."
+            )
         return self.state
 
     def complete(self, samples: pa.Table, evaluation: Evaluation) -> None:

@@ -187,7 +187,8 @@ class ImageCodec(Codec):
             chosen = self._seen
             if config.condition is None and not _worthwhile(chosen):
                 chosen = Conditions()
-            self._fitted = _Fitted(side, channels, sketch.bins(side), chosen)
+            bins = 2 if config.binarise else sketch.bins(side)
+            self._fitted = _Fitted(side, channels, bins, chosen)
         return self._fitted
 
     @property
@@ -229,7 +230,8 @@ class ImageCodec(Codec):
         else:
             pixels = np.empty((len(records), *shape), np.uint8)
             for row, image in enumerate(images):
-                pixels[row] = recolour(square(image, known.side), known.channels)
+                scaled = recolour(square(image, known.side), known.channels)
+                pixels[row] = binarise(scaled, self.config.binarise)
         values = known.grid.values[pixels.transpose(0, 3, 1, 2)]
         return {
             PIXELS: torch.from_numpy(np.ascontiguousarray(values)),

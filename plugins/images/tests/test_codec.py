@@ -59,7 +59,7 @@ IMAGE = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(CONFIGS, st.lists(IMAGE, min_size=1, max_size=4))
 def test_any_images_under_any_options(config: dict[str, Any], images: list[np.ndarray]) -> None:
     """``prepare`` twice changes nothing, what is encoded is of the space, and it comes back where
@@ -165,6 +165,14 @@ def test_colour_is_learned(records: Records, noise: Noise) -> None:
     back = pixels_of(codec.decode(codec.encode(prepared)))
     assert np.array_equal(back[0], as_rgb) and np.array_equal(back[1], colour)
     assert fitted(records(write_png(colour)), channels=1)[0].space.fields["pixels"].shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["static", "threshold"])
+def test_scaled_images_are_black_and_white_too(records: Records, noise: Noise, kind: str) -> None:
+    raw = records(write_png(noise(5, 5, 1)), write_png(noise(9, 9, 1)))
+    codec, prepared = fitted(raw, binarise=kind)
+    assert codec.encode(prepared)["pixels"].unique().tolist() == [-1, 1]
+    assert codec.space.fields["pixels"].likelihood == "bernoulli"
 
 
 def test_static_binarisation_is_a_fixed_fair_draw(noise: Noise) -> None:
