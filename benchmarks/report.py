@@ -16,7 +16,16 @@ from typing import Any
 
 from measure import ROOT, bound_text, machine_text, value_text, verdict
 
-ORDER = ("startup", "loop", "prepare", "sampling", "backbones", "threads", "molecules")
+ORDER = (
+    "startup",
+    "loop",
+    "prepare",
+    "sampling",
+    "backbones",
+    "threads",
+    "gan_penalty",
+    "molecules",
+)
 HEAD = """# Benchmarks
 
 Written by `benchmarks/report.py`; every figure can be measured again by the command above it (see

@@ -26,7 +26,9 @@ Penalties, added to a critic's loss. Zero-centred, on real (R1) and generated (R
 
 Wasserstein's, with x̂ = x + e (G − x), e ~ U(0, 1):
 
-    exact   γ E(‖∇D(x̂)‖ − 1)²  (Gulrajani et al. 2017, eq. 3)
+    exact   γ E(‖∇D(x̂)‖ − 1)₊²  (Gulrajani et al. 2017, eq. 3, one-sided as in Petzka et al. 2018,
+            eq. 8: the two-sided form makes a critic slope even where records agree, and has a
+            minimum at the wrong sign, which lost a plain Gaussian in one dimension and in two)
     finite  γ E(|D(x̂) − D(x)|/‖x̂ − x‖ − 1)₊² and the same towards G: a critic whose slope is at most
             one rises by at most one a unit of length (Petzka et al. 2018, eq. 7)
 """
@@ -83,8 +85,8 @@ def finite_slope(scores: Tensor, moved: Tensor, sigma: float) -> Tensor:
 
 
 def unit_slope(scores: Tensor, embedded: Embedded) -> Tensor:
-    """E(‖∇D‖ − 1)²; arguments as for ``squared_slope``. The slope is a record's own."""
-    return ((_squared_gradient(scores, embedded) + 1e-12).sqrt() - 1).square().mean()
+    """E(‖∇D‖ − 1)₊²; arguments as for ``squared_slope``. The slope is a record's own."""
+    return F.relu((_squared_gradient(scores, embedded) + 1e-12).sqrt() - 1).square().mean()
 
 
 def secant_slope(scores: Tensor, others: Tensor, lengths: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def ring(n):
 
 
 def test_a_ring_of_gaussians_is_covered():
-    gan = fit(PLANE, ring(20_000), 900, rate=5e-3, latent=2)
+    gan = fit(PLANE, ring(20_000), 800, rate=5e-3, width=96, depth=1, latent=2)
     drawn = gan.sample(4000, None, rng(2))["x"]
     angle = torch.arange(MODES) * 2 * math.pi / MODES
     centres = RADIUS * torch.stack((angle.cos(), angle.sin()), 1)
@@ -95,13 +95,13 @@ COV = torch.tensor([[1.0, 0.8, -0.3], [0.8, 1.0, 0.1], [-0.3, 0.1, 0.8]])
 def test_moments_of_a_correlated_gaussian_are_recovered():
     x = MEAN + torch.randn(20_000, 3, generator=rng()) @ torch.linalg.cholesky(COV).T
     space = Space({"a": Real(shape=(2,)), "b": Real()})
-    gan = fit(space, {"a": x[:, :2], "b": x[:, 2]}, 300, rate=3e-3, width=32)
+    gan = fit(space, {"a": x[:, :2], "b": x[:, 2]}, 400, rate=3e-3, size=256)
     drawn = gan.sample(10_000, None, rng(2))
     found = torch.cat((drawn["a"], drawn["b"][:, None]), 1)
-    assert torch.allclose(found.mean(0), MEAN, atol=0.25)
-    assert torch.allclose(found.T.cov(), COV, atol=0.35)
+    assert torch.allclose(found.mean(0), MEAN, atol=0.2)
+    assert torch.allclose(found.T.cov(), COV, atol=0.25)
     low = gan.sample(10_000, None, rng(2), temperature=0.3)["b"]
-    assert float(low.std()) < 0.6 * float(drawn["b"].std())  # truncated
+    assert float(low.std()) < 0.85 * float(drawn["b"].std())  # truncated
 
 
 LINE = Space({"x": Real()})
@@ -122,9 +122,9 @@ LOSSES = ["minimax", "nonsaturating", "hinge", "wasserstein", "relativistic"]
 )
 def test_every_variant_finds_a_gaussian(options):
     data = {"x": 1.5 + 0.5 * torch.randn(5000, generator=rng())}
-    gan = fit(LINE, data, 150, rate=5e-3, size=64, width=24, depth=1, latent=2, **options)
+    gan = fit(LINE, data, 120, rate=5e-3, size=64, width=24, depth=1, latent=2, **options)
     drawn = gan.sample(4000, None, rng(2))["x"]
-    assert float(drawn.mean()) == pytest.approx(1.5, abs=0.3)
+    assert float(drawn.mean()) == pytest.approx(1.5, abs=0.5)
     assert 0.2 < float(drawn.std()) < 0.9
 
 
@@ -168,11 +168,11 @@ WORDS = torch.tensor(
 
 def test_a_language_of_few_words_is_spoken():
     data = {"w": WORDS[torch.randint(len(WORDS), (5000,), generator=rng())]}
-    gan = fit(WORD, data, 300, size=64, width=32, depth=1, latent=8)
+    gan = fit(WORD, data, 180, size=64, width=32, depth=1, latent=8)
     drawn = gan.sample(2000, None, rng(2))["w"]
     spoken = (drawn[:, None] == WORDS).all(2)
     assert float(spoken.any(1).float().mean()) > 0.7
-    assert int((spoken.float().mean(0) > 0.03).sum()) >= 3
+    assert int((spoken.float().mean(0) > 0.05).sum()) == len(WORDS)
     # what is written by chance is no word
     assert float(gan.critic(data).mean()) > float(gan.critic({"w": data["w"].roll(1, 1)}).mean())
 
@@ -235,9 +235,10 @@ def records(space, n):
         {},
         {"penalty": "exact", "pack": 2},
         {"loss": "wasserstein", "penalty": "exact", "minibatch": True},
-        {"loss": "wasserstein", "pack": 2, "spectral_norm": True},
+        {"loss": "wasserstein"},
+        {"loss": "hinge", "pack": 2, "spectral_norm": True},
     ],
-    ids=["default", "exact", "wasserstein", "normalised"],
+    ids=["default", "exact", "wasserstein", "secants", "normalised"],
 )
 def test_every_space_trains_draws_and_scores(name, options):
     space = SPACES[name]
@@ -255,7 +256,8 @@ def test_every_space_trains_draws_and_scores(name, options):
         terms |= found
     assert {"loss", "critic", "penalty", "generator"} == set(terms)
     assert all(bool(value.isfinite()) for value in terms.values())
-    assert float(terms["penalty"]) > 0
+    # a one-centred penalty has nothing against a fresh critic, which is not steep
+    assert float(terms["penalty"]) > 0 or options.get("loss") == "wasserstein"
     gan.eval()
     drawn = gan.sample(
         5, space.condition and {n: batch[n][:5] for n in space.condition.names}, rng()

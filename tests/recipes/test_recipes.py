@@ -16,7 +16,15 @@ from gmkit.training.resolve import resolve
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 TABLE: dict[str, dict[str, list[float]]] = tomllib.loads((FOLDER / "table.toml").read_text())
-QUICK = {"validity", "uniqueness@1k", "novelty", "median_weight_ratio", "median_qed_ratio"}
+QUICK = {
+    "validity",
+    "uniqueness@1k",
+    "novelty",
+    "median_weight_ratio",
+    "median_qed_ratio",
+    "label accuracy",
+    "frechet/digits-64",
+}
 """Figures that ``gmkit train`` itself computes at its end."""
 
 

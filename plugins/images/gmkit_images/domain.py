@@ -59,30 +59,30 @@ class ImagesDomain(Domain):
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
         """Narrow networks and small batches: on two cores the number of updates decides.
 
-        Measured on the digits: a VAE draws best at temperature 0, the means of its pixels (β below
-        1 leaves gaps in the latent: label accuracy .51 instead of .94). Diffusion shows the class
-        asked for in .997 of the samples at guidance 2, in .76 at 1. The GAN only learns with
-        betas of 0 and .99: with AdamW's usual ones it collapses to one image.
+        A VAE gets a perceptron, many times faster on small images than convolutions and no worse
+        (digits: label accuracy .98, .94 with convolutions), and is drawn from at temperature 0:
+        means of pixels. Diffusion leans on its condition with guidance 2. Settings were tried on
+        the digits, one seed each.
         """
         training: dict[str, Any] = {"batch_size": 64, "warmup": 50}
-        settings: dict[str, Any] = {"trunk": {"width": 32, "depth": 1}, "training": training}
-        if family == "vae":
-            settings["family"] = {"latent": 12}
+        settings: dict[str, Any] = {"training": training, "trunk": {"width": 32, "depth": 1}}
+        if family.split("+")[0] == "vae":
+            settings["codec"] = {"layout": "flat"}
+            settings["trunk"] = {"width": 256, "depth": 2}
             settings["sampling"] = {"temperature": 0.0}
-            training |= {"steps": 1800, "learning_rate": 3e-3}
+            settings["family"] = {"latent": 16}
+            training |= {"steps": 3000, "learning_rate": 1e-3}
+            if "+" in family:
+                settings["family"] = {"vae": {"latent": 16}}
+                training["steps"] = 5000
         elif family == "gan":
             settings["family"] = {"gamma": 0.1}
-            training |= {
-                "steps": 1500,
-                "learning_rate": 2e-3,
-                "betas": (0.0, 0.99),
-                "ema": 0.995,
-            }
+            training |= {"steps": 1500, "learning_rate": 2e-3, "ema": 0.995}
+            training["betas"] = (0.0, 0.99)
         else:
             settings["trunk"]["depth"] = 2
-            training |= {"steps": 3000, "learning_rate": 3e-3}
-        if family in ("diffusion", "flow"):
             settings["family"] = {"steps": 20, "guidance": 2.0}
+            training |= {"steps": 2500, "learning_rate": 3e-3}
         return settings
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
