@@ -62,8 +62,8 @@ class ImagesDomain(Domain):
         A VAE gets a perceptron, many times faster on small images than convolutions and no worse
         (digits: label accuracy .98, .94 with convolutions), and is drawn from at temperature 0:
         means of pixels. Diffusion leans on its condition with guidance 2. The GAN's critic sees how
-        far the images of a batch differ, without which those of a class look alike. Settings were tried on
-        the digits, one seed each.
+        far the images of a batch differ, without which those of a class look alike. Settings were
+        tried on the digits, one seed each.
         """
         training: dict[str, Any] = {"batch_size": 64, "warmup": 50}
         settings: dict[str, Any] = {"training": training, "trunk": {"width": 32, "depth": 1}}
