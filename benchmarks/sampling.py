@@ -24,8 +24,9 @@ import torch
 from measure import Report, alternate, parser, ratio, seconds
 
 import gmkit
+from gmkit.drawing import CHUNK
 from gmkit.families import Family
-from gmkit.run import CHUNK, Run
+from gmkit.run import Run
 
 GOAL = 2000
 

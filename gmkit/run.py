@@ -11,10 +11,9 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,13 +24,12 @@ from gmkit.artifact.files import clear_litter, write_json_atomic
 from gmkit.artifact.manifest import Manifest
 from gmkit.artifact.tensors import load_tensors
 from gmkit.codecs import Batch, Codec
-from gmkit.codecs.where import wanted
 from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
+from gmkit.drawing import DrawOptions, decoded, draw
 from gmkit.errors import ConfigError, Interrupted
 from gmkit.families import Family
-from gmkit.families.adjusting import adjusted, adjustment
 from gmkit.metrics.evaluation import Evaluation, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
 from gmkit.observer import Observer
@@ -48,15 +46,8 @@ from gmkit.training.session import Session, resume_session, start_session
 if TYPE_CHECKING:
     from gmkit.domain import Domain
 
-CHUNK = 1000
-"""Records drawn together; the chunk's number seeds it."""
-
-
 SHOWN = 100
 """Samples kept in the run's folder for people to look at."""
-
-Where = Mapping[str, Any] | str | Iterable[str] | None
-"""Values of conditions: ``{"label": 7, "qed": 0.9}`` or ``"label=7,qed=0.9"``."""
 
 
 def train(
@@ -223,109 +214,35 @@ class Run:
 
     # ------------------------------------------------------------ drawing
 
-    def sample(
-        self,
-        n: int,
-        *,
-        where: Where = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        settings: Mapping[str, Any] | Iterable[str] = (),
-        observer: Observer | None = None,
-    ) -> pa.Table:
+    def sample(self, n: int, **options: Unpack[DrawOptions]) -> pa.Table:
         """``n`` new records. The same seed gives the same bytes; default: the run's seed.
 
-        ``where``: what they shall be, of a model trained with conditions: ``"qed=0.9"`` or
-        ``{"qed": 0.9}``; conditions not named are those of random training records. The table
-        has them all as columns. ``settings``: options of the model that may be changed for a
-        drawing, ``["steps=20"]``. Raises ConfigError for what cannot be asked for.
+        Options (``DrawOptions``): ``where``, what they shall be, of a model trained with
+        conditions: ``"qed=0.9"`` or ``{"qed": 0.9}``; conditions not named are those of random
+        training records. The table has them all as columns. ``seed``; ``temperature``;
+        ``settings``: options of the model that may be changed for a drawing, ``["steps=20"]``;
+        ``observer``: is told what happens. Raises ConfigError for what cannot be asked for.
         """
-        batches = self.sample_batches(
-            n,
-            where=where,
-            seed=seed,
-            temperature=temperature,
-            settings=settings,
-            observer=observer,
-        )
-        return pa.Table.from_batches(batches)
+        return pa.Table.from_batches(self.sample_batches(n, **options))
 
-    def sample_batches(
-        self,
-        n: int,
-        *,
-        where: Where = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        settings: Mapping[str, Any] | Iterable[str] = (),
-        observer: Observer | None = None,
-    ) -> Iterator[pa.RecordBatch]:
-        """``n`` new records in batches of up to ``CHUNK``, drawn as they are asked for."""
-        if temperature is None:
-            temperature = self.config.sampling.temperature
-        if n < 1 or temperature < 0:
-            raise ConfigError(
-                f"cannot draw {n} records at temperature {temperature}",
-                hint="Ask for at least one, at a temperature of 0 or more.",
-            )
-        asked, notes = self.codec.conditions.parse(wanted(where))
-        for note in notes:
-            if observer is None:
-                warnings.warn(note, stacklevel=2)
-            else:
-                observer.note(note)
-        config = adjustment(self.family, settings)
-        base = derive(self.config.seed if seed is None else seed, "sample")
-
-        def drawn(number: int, rows: int) -> pa.RecordBatch:
-            rng = generator(base, number, device=self.device)
-            condition = self._conditions(rows, asked, base, number)
-            with adjusted(self.family, config):
-                batch = self.family.sample(rows, condition, rng, temperature)
-            return self._decoded({**(condition or {}), **batch})
-
-        starts = enumerate(range(0, n, CHUNK))
-        return (drawn(number, min(CHUNK, n - start)) for number, start in starts)
-
-    def _conditions(self, rows: int, asked: Batch, base: int, number: int) -> Batch | None:
-        """Conditions of one chunk, on the model's device; None of a model that has none."""
-        if self._pool is None:
-            return None
-        drawn = self._pool.draw(rows, asked, generator(base, "condition", number))
-        return {name: value.to(self.device) for name, value in drawn.items()}
-
-    def _decoded(self, batch: Batch) -> pa.RecordBatch:
-        return self.codec.decode({name: value.cpu() for name, value in batch.items()})
+    def sample_batches(self, n: int, **options: Unpack[DrawOptions]) -> Iterator[pa.RecordBatch]:
+        """``n`` new records in batches of up to ``drawing.CHUNK``, drawn as they are asked for."""
+        return draw(self.family, self.codec, self._pool, self.config, n, **options)
 
     def shown(self, n: int) -> pa.RecordBatch:
         """The first of the samples kept in the run's folder."""
         table = pq.read_table(self.folder / "samples.parquet", page_checksum_verification=True)
         return table.slice(0, n).combine_chunks().to_batches()[0]
 
-    def write_samples(
-        self,
-        path: str | Path,
-        n: int,
-        *,
-        where: Where = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        settings: Mapping[str, Any] | Iterable[str] = (),
-        observer: Observer | None = None,
-    ) -> int:
+    def write_samples(self, path: str | Path, n: int, **options: Unpack[DrawOptions]) -> int:
         """Draw ``n`` records into a file, whose ending decides the format; returns how many were
         written, which is fewer where the format cannot hold a record (a string that is no
-        molecule has no place in an .sdf). Memory is flat in ``n``. Raises DataError."""
+        molecule has no place in an .sdf). Memory is flat in ``n``. Options as ``sample``'s.
+        Raises DataError."""
         formats = {**CORE_FORMATS, **self.domain.formats()}
         Sink(Path(path), pa.schema([]), formats)  # a place that cannot be: told before drawing
-        batches = self.sample_batches(
-            n,
-            where=where,
-            seed=seed,
-            temperature=temperature,
-            settings=settings,
-            observer=observer,
-        )
+        observer = options.get("observer")
+        batches = self.sample_batches(n, **options)
         first = next(batches)
         drawn = 0
         with Sink(Path(path), first.schema, formats) as sink:
@@ -340,7 +257,8 @@ class Run:
         """Records through the latent and back, without noise."""
         rng = generator(seed, "reconstruct", device=self.device)
         parts = [
-            self._decoded({**b, **self.family.reconstruct(b, rng)}) for b in self._batches(records)
+            decoded(self.codec, {**batch, **self.family.reconstruct(batch, rng)})
+            for batch in self._batches(records)
         ]
         return pa.Table.from_batches(parts)
 

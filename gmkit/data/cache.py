@@ -63,14 +63,11 @@ def new_prepared(key: str) -> Iterator[Path]:
     """
     entry = _entry(key)
     temporary = temporary_name(entry)
-    try:
+    try:  # the folder is made within: a signal may come at any moment
         entry.parent.mkdir(parents=True, exist_ok=True)
         clear_litter(entry.parent)
         remove(temporary)
         temporary.mkdir()
-    except OSError as fault:
-        raise _told(entry, fault) from fault
-    try:
         yield temporary
         _complete(temporary, entry)
     except OSError as fault:

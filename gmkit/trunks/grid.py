@@ -22,7 +22,7 @@ gained nothing.
 
 from __future__ import annotations
 
-from gmkit.trunks.pyramid import GridCritic, GridDecoder, GridEncoder, GridGenerator
+from gmkit.trunks.pyramid import GridCritic, GridDecoder, GridEncoder
 from gmkit.trunks.trunk import Trunk
 from gmkit.trunks.unet import GridDenoiser
 
@@ -38,9 +38,9 @@ class GridTrunk(Trunk):
         """Up the pyramid."""
         return GridDecoder(self.space, self.config, in_dim)
 
-    def generator(self, in_dim: int) -> GridGenerator:
+    def generator(self, in_dim: int) -> GridDecoder:
         """Up the pyramid."""
-        return GridGenerator(self.space, self.config, in_dim)
+        return GridDecoder(self.space, self.config, in_dim)
 
     def critic(self, out_dim: int) -> GridCritic:
         """Down the pyramid without norms."""

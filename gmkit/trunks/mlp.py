@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,7 +16,6 @@ from gmkit.trunks.inputs import (
     VectorInput,
     VectorOutput,
     add,
-    put_known,
 )
 from gmkit.trunks.trunk import Critic, Decoder, Denoiser, Encoder, Generator, Trunk, TrunkConfig
 
@@ -59,7 +57,7 @@ class FlatEncoder(Encoder):
         return self.output(self.body(add(self.input(batch), self.condition(batch))))
 
 
-class FlatDecoder(Decoder):
+class FlatDecoder(Decoder, Generator):
     """A latent through the perceptron to the parameters of every field at once."""
 
     def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
@@ -74,32 +72,6 @@ class FlatDecoder(Decoder):
     def forward(self, latent: Tensor, batch: Batch) -> Params:
         """Name → (B, *shape, param_dim); of ``batch`` only the conditions are read."""
         return self.output(self.body(add(self.input(latent), self.condition(batch))))
-
-    @torch.no_grad()
-    def generate(
-        self,
-        latent: Tensor,
-        condition: Batch,
-        rng: torch.Generator,
-        temperature: float = 1.0,
-        given: Batch | None = None,
-        known: Mapping[str, Tensor] | None = None,
-    ) -> Batch:
-        """Fields are independent given the latent, so all are drawn at once."""
-        drawn = self.space.sample(self(latent, condition), rng, temperature)
-        return put_known(drawn, given, known)
-
-
-class FlatGenerator(Generator):
-    """The decoder's shape, asked for parameters only."""
-
-    def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
-        super().__init__()
-        self.network = FlatDecoder(space, config, in_dim)
-
-    def forward(self, latent: Tensor, condition: Batch) -> Params:
-        """Name → (B, *shape, param_dim)."""
-        return self.network(latent, condition)
 
 
 class FlatCritic(Critic):
@@ -155,9 +127,9 @@ class FlatTrunk(Trunk):
         """Perceptron to all fields."""
         return FlatDecoder(self.space, self.config, in_dim)
 
-    def generator(self, in_dim: int) -> FlatGenerator:
+    def generator(self, in_dim: int) -> FlatDecoder:
         """Perceptron to all fields."""
-        return FlatGenerator(self.space, self.config, in_dim)
+        return FlatDecoder(self.space, self.config, in_dim)
 
     def critic(self, out_dim: int) -> FlatCritic:
         """Perceptron without norms."""

@@ -13,7 +13,7 @@ from gmkit.codecs import Batch
 from gmkit.fields import Space
 from gmkit.fields.space import Params
 from gmkit.trunks.conv import ConvBlocks, Down, Up, conv, norm
-from gmkit.trunks.inputs import ConditionInput, VectorInput, add, put_known
+from gmkit.trunks.inputs import ConditionInput, VectorInput, add
 from gmkit.trunks.levels import Plan, plan
 from gmkit.trunks.patches import BesideOutput, PatchInput, PatchOutput, grid_size, split_grids
 from gmkit.trunks.trunk import Critic, Decoder, Encoder, Generator, TrunkConfig
@@ -58,7 +58,7 @@ class GridEncoder(Encoder):
         return self.output(vector if context is None else torch.cat((vector, context), dim=1))
 
 
-class GridDecoder(Decoder):
+class GridDecoder(Decoder, Generator):
     """A latent spread over the bottom level, then up the pyramid; it steers every block too."""
 
     def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
@@ -96,32 +96,6 @@ class GridDecoder(Decoder):
                 x = self.ups[number - 1](x)
         found = {**found, **self.output(F.silu(self.norm(x)))}
         return {name: found[name] for name in self.space.names}
-
-    @torch.no_grad()
-    def generate(
-        self,
-        latent: Tensor,
-        condition: Batch,
-        rng: torch.Generator,
-        temperature: float = 1.0,
-        given: Batch | None = None,
-        known: Mapping[str, Tensor] | None = None,
-    ) -> Batch:
-        """Elements are independent given the latent, so all are drawn at once."""
-        drawn = self.space.sample(self(latent, condition), rng, temperature)
-        return put_known(drawn, given, known)
-
-
-class GridGenerator(Generator):
-    """The decoder's shape, asked for parameters only."""
-
-    def __init__(self, space: Space, config: TrunkConfig, in_dim: int) -> None:
-        super().__init__()
-        self.network = GridDecoder(space, config, in_dim)
-
-    def forward(self, latent: Tensor, condition: Batch) -> Params:
-        """Name → (B, *shape, param_dim)."""
-        return self.network(latent, condition)
 
 
 class GridCritic(Critic):

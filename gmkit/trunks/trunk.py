@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.fields import Space
 from gmkit.fields.space import Params
+from gmkit.trunks.inputs import put_known
 
 Size = Literal["tiny", "small", "base"]
 _SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 4), "base": (512, 8)}
@@ -61,7 +62,9 @@ class Decoder(nn.Module, ABC):
         """Parameters given latents (B, in_dim). ``batch`` holds the conditions, and for an
         autoregressive decoder the records themselves: element i sees those before it."""
 
-    @abstractmethod
+    space: Space
+
+    @torch.no_grad()
     def generate(
         self,
         latent: Tensor,
@@ -72,15 +75,24 @@ class Decoder(nn.Module, ABC):
         known: Mapping[str, Tensor] | None = None,
     ) -> Batch:
         """Draw records. Where the masks ``known`` (name → (B, *shape)) are True, elements are
-        taken from ``given`` and the rest is drawn to follow them."""
+        taken from ``given`` and the rest is drawn to follow them.
+
+        This one is for elements that are independent given the latent: all are drawn at once.
+        """
+        drawn = self.space.sample(self(latent, condition), rng, temperature)
+        return put_known(drawn, given, known)
 
 
 class Generator(nn.Module, ABC):
-    """Latent vectors → parameters of every field in one pass, differentiably: a GAN's generator."""
+    """Latent vectors → parameters of every field in one pass, differentiably: a GAN's generator.
+
+    A decoder whose elements are independent given the latent is one as it stands.
+    """
 
     @abstractmethod
-    def forward(self, latent: Tensor, condition: Batch) -> Params:
-        """Parameters (B, *shape, param_dim), at full length, given latents (B, in_dim)."""
+    def forward(self, latent: Tensor, batch: Batch) -> Params:
+        """Parameters (B, *shape, param_dim), at full length, given latents (B, in_dim). ``batch``
+        holds the conditions."""
 
 
 class Critic(nn.Module, ABC):

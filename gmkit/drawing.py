@@ -1,0 +1,90 @@
+"""Drawing new records from a trained model, chunk by chunk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypedDict
+
+import pyarrow as pa
+
+from gmkit.codecs import Batch, Codec
+from gmkit.codecs.where import wanted
+from gmkit.config import RunConfig
+from gmkit.errors import ConfigError
+from gmkit.families import Family
+from gmkit.families.adjusting import adjusted, adjustment
+from gmkit.observer import Observer
+from gmkit.randomness import derive, generator
+from gmkit.training.pool import ConditionPool
+
+CHUNK = 1000
+"""Records drawn together; the chunk's number seeds it."""
+
+Where = Mapping[str, Any] | str | Iterable[str] | None
+"""Values of conditions: ``{"label": 7, "qed": 0.9}`` or ``"label=7,qed=0.9"``."""
+
+
+class DrawOptions(TypedDict, total=False):
+    """How records are drawn; what is left out, or None, is the run's own."""
+
+    where: Where
+    seed: int | None
+    temperature: float | None
+    settings: Mapping[str, Any] | Iterable[str]
+    observer: Observer | None
+
+
+def draw(
+    family: Family,
+    codec: Codec,
+    pool: ConditionPool | None,
+    config: RunConfig,
+    n: int,
+    *,
+    where: Where = None,
+    seed: int | None = None,
+    temperature: float | None = None,
+    settings: Mapping[str, Any] | Iterable[str] = (),
+    observer: Observer | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """``n`` new records in batches of up to ``CHUNK``, each drawn when it is asked for.
+
+    ``pool``: where conditions not asked for come from; None for a model without conditions.
+    ``config``: of the run, which tells what the options leave open.
+    Raises ConfigError, at once, for what cannot be asked for.
+    """
+    if temperature is None:
+        temperature = config.sampling.temperature
+    if n < 1 or temperature < 0:
+        raise ConfigError(
+            f"cannot draw {n} records at temperature {temperature}",
+            hint="Ask for at least one, at a temperature of 0 or more.",
+        )
+    asked, notes = codec.conditions.parse(wanted(where))
+    for note in notes:
+        if observer is None:
+            warnings.warn(note, stacklevel=3)
+        else:
+            observer.note(note)
+    changed = adjustment(family, settings)
+    base = derive(config.seed if seed is None else seed, "sample")
+    device = next(family.parameters()).device
+
+    def chunk(number: int, rows: int) -> pa.RecordBatch:
+        condition = None
+        if pool is not None:
+            drawn = pool.draw(rows, asked, generator(base, "condition", number))
+            condition = {name: value.to(device) for name, value in drawn.items()}
+        rng = generator(base, number, device=device)
+        with adjusted(family, changed):
+            batch = family.sample(rows, condition, rng, temperature)
+        return decoded(codec, {**(condition or {}), **batch})
+
+    starts = enumerate(range(0, n, CHUNK))
+    return (chunk(number, min(CHUNK, n - start)) for number, start in starts)
+
+
+def decoded(codec: Codec, batch: Batch) -> pa.RecordBatch:
+    """Records of a batch that may lie on any device."""
+    return codec.decode({name: value.cpu() for name, value in batch.items()})
