@@ -66,7 +66,9 @@ class TrainingConfig(Section):
         "adamw", description="muon: orthogonalised updates for matrices, AdamW for the rest"
     )
     weight_decay: float = Field(0.01, ge=0)
-    betas: tuple[Share, Share] = Field((0.9, 0.98), description="decay of AdamW's two moments")
+    betas: tuple[Share, Share] | None = Field(
+        None, description="decay of AdamW's two moments; by default what suits the model"
+    )
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of averaged weights; 0: none")
     evaluate_every: int = Field(500, ge=0, description="steps between validations; 0: none")

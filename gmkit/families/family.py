@@ -44,7 +44,7 @@ class Family(nn.Module, ABC):
     players: ClassVar[tuple[str, ...]] = ("model",)
     """Who is optimised, in turn, each step: one model, or a generator and a critic."""
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Configuration that suits this family on any data (``{"training": {"betas": …}}``); what a
+    """Configuration that suits this family on any data (``{"training": {"clip": …}}``); what a
     domain finds suitable wins over it, and the user's options over both."""
     adjustable: ClassVar[frozenset[str]] = frozenset()
     """Options of ``Config`` that only drawing reads, so that a trained model may change them."""
@@ -57,6 +57,10 @@ class Family(nn.Module, ABC):
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The parameters that this player's loss moves."""
         return list(self.parameters())
+
+    def betas(self, player: str) -> tuple[float, float]:
+        """Decay of AdamW's two moments that suits the player."""
+        return 0.9, 0.98
 
     def turns(self, progress: float) -> list[tuple[str, float]]:
         """The players that move at this share of the training, in order, each with the share of

@@ -73,14 +73,8 @@ class GAN(Family):
     config: GANConfig
     capabilities: ClassVar[frozenset[str]] = frozenset({"critic"})
     players: ClassVar[tuple[str, ...]] = ("critic", "generator")
-    # momentum overshoots where two players turn around each other (Gidel et al. 2019)
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "training": {
-            "learning_rate": 2e-3,
-            "betas": (0.0, 0.99),
-            "weight_decay": 0.0,
-            "clip": 0.0,
-        }
+        "training": {"learning_rate": 2e-3, "weight_decay": 0.0, "clip": 0.0}
     }
 
     def __init__(self, space: Space, config: GANConfig, trunk: TrunkConfig) -> None:
@@ -92,6 +86,11 @@ class GAN(Family):
         if config.spectral_norm:
             normalise(self.reader)
             normalise(self.head)
+
+    def betas(self, player: str) -> tuple[float, float]:
+        """No momentum: it overshoots where two players turn around each other (Gidel et al. 2019,
+        "Negative momentum for improved game dynamics")."""
+        return 0.0, 0.99
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The generator's, or the critic's with its head."""

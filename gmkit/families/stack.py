@@ -81,6 +81,11 @@ class Stack(Family):
         name, _, inner = player.partition(".")
         return self._parts()[name].player_parameters(inner)
 
+    def betas(self, player: str) -> tuple[float, float]:
+        """Those of the part's player."""
+        name, _, inner = player.partition(".")
+        return self._parts()[name].betas(inner)
+
     def turns(self, progress: float) -> list[tuple[str, float]]:
         """The first's players, then the second's, each by the share of its own part."""
         one, two = self.kinds

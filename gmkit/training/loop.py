@@ -88,7 +88,9 @@ class Trainer:
         names = {id(p): name for name, p in named.items()}
         moved = {p: self.family.player_parameters(p) for p in self.family.players}
         self.optimisers = {
-            player: Optimiser({names[id(p)]: p for p in owned}, self.config)
+            player: Optimiser(
+                {names[id(p)]: p for p in owned}, self.config, self.family.betas(player)
+            )
             for player, owned in moved.items()
         }
         self.ema = EMA(self.family, self.config.ema, moved) if self.config.ema else None

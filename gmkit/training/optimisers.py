@@ -22,8 +22,13 @@ class Optimiser:
     Newton-Schulz iterations, so that every direction of a weight matrix learns alike).
     """
 
-    def __init__(self, named: Mapping[str, nn.Parameter], config: TrainingConfig) -> None:
-        """``named``: parameters of one player."""
+    def __init__(
+        self,
+        named: Mapping[str, nn.Parameter],
+        config: TrainingConfig,
+        betas: tuple[float, float] = (0.9, 0.98),
+    ) -> None:
+        """``named``: parameters of one player; ``betas``: what suits it, unless configured."""
         self.parameters = list(named.values())
         self.base = config.learning_rate
         parts: list[torch.optim.Optimizer] = []
@@ -43,7 +48,8 @@ class Optimiser:
         ]
         groups = [group for group in groups if group["params"]]
         if groups:
-            parts.append(torch.optim.AdamW(groups, lr=self.base, betas=config.betas, fused=True))
+            moments = config.betas or betas
+            parts.append(torch.optim.AdamW(groups, lr=self.base, betas=moments, fused=True))
         self.parts = parts
         self.steps = 0
         """Steps taken, by which the rate warms up: players may start at different times."""

@@ -30,8 +30,11 @@ def fresh_registry() -> Iterator[None]:
 
 
 @pytest.fixture
-def gmkit(site, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def gmkit(
+    site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
     """``gmkit("plugins", "ls")`` → exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")  # a worker of pytest has no terminal to measure
 
     def run(*words: str) -> Outcome:
         capsys.readouterr()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 PLUGIN = """
@@ -91,7 +93,7 @@ def test_check_names_each_fault_and_exits_4(gmkit, only_theirs, install, site, m
 
 
 def test_check_survives_a_plugin_that_ends_the_process(gmkit, only_theirs):
-    only_theirs(top="import os, sys\nif '-c' in sys.argv: os._exit(7)")
+    only_theirs(top=f"import os\nif os.getpid() != {os.getpid()}: os._exit(7)")
     outcome = gmkit("plugins", "check")
     assert outcome.code == 4
     assert outcome.out == "theirs: import: fails in a process of its own: exit code 7\n"

@@ -40,6 +40,7 @@ def fit(space, data, steps, *, rate=4e-3, size=128, width=64, depth=2, **options
         player: Optimiser(
             {n: p for n, p in named.items() if any(p is q for q in gan.player_parameters(player))},
             config,
+            gan.betas(player),
         )
         for player in gan.players
     }
@@ -378,9 +379,23 @@ def test_what_suits_gans_is_below_the_users_options():
     from gmkit.training.resolve import resolve
 
     config = resolve({"domain": "molecules", "model": "gan"}).config
-    assert config.training.betas == (0.0, 0.99)
-    chosen = {"domain": "molecules", "model": "gan", "training": {"betas": [0.5, 0.9]}}
-    assert resolve(chosen).config.training.betas == (0.5, 0.9)
+    assert config.training.clip == 0.0
+    chosen = {"domain": "molecules", "model": "gan", "training": {"clip": 0.5}}
+    assert resolve(chosen).config.training.clip == 0.5
+
+
+def test_each_player_of_a_stack_has_the_momentum_that_suits_it():
+    from gmkit.families.stack import stack
+    from gmkit.families.vae import VAE
+
+    kind = stack(VAE, GAN, "vae", "gan")
+    family = kind(Space({"x": Real(shape=(2,))}), kind.Config(), TrunkConfig(width=16, depth=1))
+    assert family.betas("vae.model") == (0.9, 0.98)
+    assert family.betas("gan.critic") == family.betas("gan.generator") == (0.0, 0.99)
+    named = dict(family.named_parameters())
+    for chosen, expected in ((None, (0.0, 0.99)), ((0.5, 0.9), (0.5, 0.9))):
+        optimiser = Optimiser(named, TrainingConfig(betas=chosen), family.betas("gan.critic"))
+        assert optimiser.parts[0].param_groups[0]["betas"] == expected
 
 
 def test_capabilities_are_the_methods_it_has():

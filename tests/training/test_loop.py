@@ -200,7 +200,7 @@ def test_a_bad_step_is_skipped(trainer, point, tmp_path):
 
     def watched(index):
         shown = step(index)
-        after[index] = float(family.w)
+        after[index] = float(family.w.detach())
         return shown
 
     inner.step = watched

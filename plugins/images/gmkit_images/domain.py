@@ -80,7 +80,6 @@ class ImagesDomain(Domain):
             settings["trunk"]["width"] = 64
             settings["family"] = {"gamma": 0.1, "minibatch": True}
             training |= {"steps": 1000, "learning_rate": 2e-3, "ema": 0.995}
-            training["betas"] = (0.0, 0.99)
         else:
             settings["trunk"]["depth"] = 2
             settings["family"] = {"steps": 20, "guidance": 2.0}
