@@ -92,7 +92,7 @@ class Bare:
         self.family, self.data, self.config, self.features = family, data, config, features
         self.parameters = list(family.parameters())
         self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate, betas=config.betas, fused=True
+            self.parameters, lr=config.learning_rate, betas=config.betas or (0.9, 0.98), fused=True
         )
         self.averages = [p.detach().clone() for p in self.parameters]
         self.rng = torch.Generator().manual_seed(0)
