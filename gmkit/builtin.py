@@ -63,6 +63,11 @@ def gmkit_register_trunks() -> list[TrunkInfo]:
             loader="gmkit.trunks.mlp:FlatTrunk",
         ),
         TrunkInfo(
+            name="columns",
+            summary="Transformer with a token per field, for flat data",
+            loader="gmkit.trunks.columns:ColumnTrunk",
+        ),
+        TrunkInfo(
             name="sequence",
             summary="Transformer with rotary positions",
             loader="gmkit.trunks.sequence:SequenceTrunk",

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,6 +57,7 @@ def train(
     data: Any = None,
     column: str = "",
     condition: str | Iterable[str] = (),
+    size: Literal["auto", "tiny", "small", "base"] | None = None,
     out: str | Path | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | Iterable[str] = (),
@@ -73,6 +74,7 @@ def train(
     ``data``: a path, a data set's name, an Arrow table or anything with Arrow's C interface
     (pandas, polars), a list of the domain's records; None: the domain's embedded default.
     ``condition``: columns whose values samples can be asked for, ``["qed", "logp"]``.
+    ``size``: of the networks; default: what the domain finds suitable.
     ``settings``: nested options or ``["family.latent=32"]``. ``time_budget``: seconds or "5m".
     ``resume``: go on with the unfinished run in ``out``; no option but ``data`` may then
     be given. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
@@ -84,6 +86,7 @@ def train(
         "model": model,
         "column": column,
         "condition": condition if isinstance(condition, str) else list(condition),
+        "size": size,
         "config": config,
         "settings": settings,
         "seed": seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,6 +48,10 @@ def train(
             help="Columns that samples can then be asked for: gmkit sample --where. Repeatable.",
         ),
     ] = None,
+    size: Annotated[
+        Literal["auto", "tiny", "small", "base"] | None,
+        typer.Option("--size", help="Of the networks; default: what suits the domain."),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     time_budget: TimeBudget = None,
@@ -74,6 +78,7 @@ def train(
         "model": model,
         "column": column,
         "condition": ",".join(condition or ()),
+        "size": size,
         "config": config,
         "settings": settings or (),
         "seed": seed,

@@ -38,6 +38,7 @@ def requested(
             "column": options.get("column") or None,
             "strict": options.get("strict"),
         },
+        "trunk": {"size": options.get("size")},
         "codec": {"condition": _names(options.get("condition"))},
         "training": {
             "time_budget": parse_duration(budget) if isinstance(budget, str) else budget,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +20,9 @@ from gmkit.stacks import parts_of
 from gmkit.training.request import MODEL, check_names
 from gmkit.trunks import TrunkConfig
 
+MEASURES = frozenset({"width", "depth", "encoder_depth"})
+"""Options of a trunk that its size sets otherwise."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -32,6 +35,13 @@ class Resolved:
     family_info: FamilyInfo
     family_config: FamilyConfig
     trunk_config: TrunkConfig
+
+    def settled(self, records: int) -> Resolved:
+        """With what waited for the number of records: the size of the networks."""
+        trunk = self.trunk_config.settled(records)
+        table = trunk.model_dump(mode="json", exclude_none=True)
+        config = self.config.model_copy(update={"trunk": table})
+        return replace(self, config=config, trunk_config=trunk)
 
 
 def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
@@ -53,7 +63,10 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     values = merge(settings, {"model": model})
     if not stored:
         seconds = float(budget) if isinstance(budget, int | float) else None
-        values = merge(family.defaults, suited(domain, info, seconds), values)
+        below = merge(family.defaults, suited(domain, info, seconds))
+        if "size" in _table(settings, "trunk"):  # asked for: the domain's own measures give way
+            below["trunk"] = {k: v for k, v in _table(below, "trunk").items() if k not in MEASURES}
+        values = merge(below, values)
         if budget is not None and "steps" not in _table(settings, "training"):
             values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
     config: RunConfig = validated(RunConfig, values)

@@ -188,6 +188,8 @@ def _begin(
     dataset, codec = build_dataset(
         source, resolved.domain, resolved.codec, config.data, config.seed, observer
     )
+    resolved = resolved.settled(dataset.records.num_rows)
+    config = resolved.config
     write_text_atomic(folder / "config.toml", write_toml(config))
     write_codec(folder, codec)
     copied = copy_rejects(dataset, folder)

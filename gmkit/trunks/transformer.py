@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Angles = tuple[Tensor, Tensor] | None
+"""Cosines and sines (L, D/2) of rotary positions; None where positions have no order."""
+
 
 def head_count(width: int, head_width: int) -> int:
     """Heads of at least ``head_width`` channels that share ``width``, a multiple of 8, evenly."""
@@ -59,18 +62,20 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        angles: tuple[Tensor, Tensor],
+        angles: Angles,
         mask: Tensor | None,
         causal: bool,
         cache: Cache | None = None,
         step: int = 0,
     ) -> Tensor:
-        """x (B, L, width). ``mask``: (B, 1, 1, L), True where a position may be looked at.
-        With a ``cache`` x is the single position ``step``, which looks back over the cache."""
+        """x (B, L, width). ``angles``: None where positions have no order. ``mask``: (B, 1, 1, L),
+        True where a position may be looked at. With a ``cache`` x is the single position ``step``,
+        which looks back over the cache."""
         B, L, width = x.shape
         q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q = rotate(self.query_norm(q), *angles)
-        k = rotate(self.key_norm(k), *angles)
+        q, k = self.query_norm(q), self.key_norm(k)
+        if angles is not None:
+            q, k = rotate(q, *angles), rotate(k, *angles)
         if cache is not None:
             cache.keys[:, :, step : step + 1] = k
             cache.values[:, :, step : step + 1] = v
@@ -96,7 +101,7 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        angles: tuple[Tensor, Tensor],
+        angles: Angles,
         mask: Tensor | None,
         causal: bool,
         cache: Cache | None = None,
@@ -110,8 +115,10 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A stack of blocks over positions, with a last norm."""
 
-    def __init__(self, width: int, depth: int, head_width: int) -> None:
+    def __init__(self, width: int, depth: int, head_width: int, *, ordered: bool = True) -> None:
+        """``ordered``: positions are told apart by where they are (rotary)."""
         super().__init__()
+        self.ordered = ordered
         self.blocks = nn.ModuleList(Block(width, head_width) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
         self.heads = head_count(width, head_width)
@@ -137,6 +144,8 @@ class Transformer(nn.Module):
         shape = (rows, self.heads, length, self.head_width)
         return [Cache(like.new_zeros(shape), like.new_zeros(shape)) for _ in self.blocks]
 
-    def _angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _angles(self, positions: Tensor, dtype: torch.dtype) -> Angles:
+        if not self.ordered:
+            return None
         angles = rotary(positions, self.head_width)
         return angles.cos().to(dtype), angles.sin().to(dtype)

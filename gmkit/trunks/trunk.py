@@ -15,8 +15,10 @@ from gmkit.fields import Space
 from gmkit.fields.space import Params
 from gmkit.trunks.inputs import put_known
 
-Size = Literal["tiny", "small", "base"]
+Size = Literal["auto", "tiny", "small", "base"]
 _SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 4), "base": (512, 8)}
+_RECORDS = {"tiny": 20_000, "small": 2_000_000}
+"""Up to how many records ``auto`` is each size; the largest beyond."""
 
 
 class TrunkConfig(BaseModel):
@@ -24,21 +26,36 @@ class TrunkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    size: Size = Field("small", description="tiny, small or base: sets width and depth")
+    size: Size = Field(
+        "auto", description="tiny, small or base: sets width and depth; auto: by the records"
+    )
     width: int | None = Field(None, ge=8, multiple_of=8, description="channels; a multiple of 8")
     depth: int | None = Field(None, ge=1, le=64, description="blocks of the decoder or denoiser")
     encoder_depth: int | None = Field(None, ge=1, le=64, description="blocks of the encoder")
     head_width: int = Field(32, ge=8, description="channels of one attention head")
+    flat: str = Field("flat", description="trunk of flat data: flat, or columns (a token a field)")
+
+    def settled(self, records: int) -> TrunkConfig:
+        """With a definite size, chosen by the number of records where it is ``auto``."""
+        if self.size != "auto":
+            return self
+        fitting = (name for name, most in _RECORDS.items() if records <= most)
+        return self.model_copy(update={"size": next(fitting, "base")})
 
     @property
     def channels(self) -> int:
         """Width in channels."""
-        return self.width or _SIZES[self.size][0]
+        return self.width or self._sized[0]
 
     @property
     def blocks(self) -> int:
         """Blocks of a decoder."""
-        return self.depth or _SIZES[self.size][1]
+        return self.depth or self._sized[1]
+
+    @property
+    def _sized(self) -> tuple[int, int]:
+        """Width and depth of the size; ``auto`` counts as small until it is settled."""
+        return _SIZES["small" if self.size == "auto" else self.size]
 
     @property
     def encoder_blocks(self) -> int:
@@ -148,9 +165,11 @@ class Trunk(ABC):
 
 
 def build_trunk(space: Space, config: TrunkConfig) -> Trunk:
-    """The registered trunk for the space's layout. Raises PluginError when there is none."""
+    """The registered trunk for the space's layout; for flat data the one that ``config`` names.
+    Raises PluginError when there is none."""
     from gmkit.plugins import registry
 
     known = registry()
-    trunk: Trunk = known.load(known.get("trunk", space.layout))(space, config)
+    name = config.flat if space.layout == "flat" else space.layout
+    trunk: Trunk = known.load(known.get("trunk", name))(space, config)
     return trunk

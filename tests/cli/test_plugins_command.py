@@ -38,14 +38,20 @@ def test_ls_shows_state_and_reason(gmkit, install):
     assert lines["core"].split()[-1] == "ok"
     assert "failed: No module named 'a_module_away'" in lines["no-import"]
     assert "disabled: written for plugin API 2.0" in lines["from-future"]
-    assert "trunk: flat, sequence" in outcome.out
+    assert "trunk: flat, columns, sequence" in outcome.out
     assert "Families stack with '+'" in outcome.out
 
 
 def test_ls_as_json(gmkit, install):
     install("no-import", "import a_module_away", version="0.3")
     plugins = {p["name"]: p for p in gmkit("plugins", "ls", "--json").json["plugins"]}
-    assert plugins["core"]["provides"]["trunk"] == ["flat", "sequence", "grid1d", "grid2d"]
+    assert plugins["core"]["provides"]["trunk"] == [
+        "flat",
+        "columns",
+        "sequence",
+        "grid1d",
+        "grid2d",
+    ]
     assert plugins["no-import"] == {
         "name": "no-import",
         "distribution": "no-import",

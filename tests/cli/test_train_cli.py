@@ -93,6 +93,14 @@ def test_quiet_says_nothing_on_stderr(
     assert "run" in outcome.out
 
 
+def test_a_size_asked_for_is_in_the_plan(command: Any, tmp_path: Path) -> None:
+    words = ["train", "--domain", "molecules", "--out", tmp_path / "run", "--dry-run", "--json"]
+    plain, sized = command(*words).json, command(*words, "--size", "base").json
+    assert plain["config"]["trunk"]["width"] == 128
+    assert sized["config"]["trunk"]["size"] == "base" and "width" not in sized["config"]["trunk"]
+    assert command(*words, "--size", "huge").code == 2
+
+
 def test_dry_run_writes_nothing(command: Any, tiny: list[str], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     words = ["train", *tiny, "--out", tmp_path / "run", "--dry-run"]

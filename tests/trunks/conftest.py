@@ -12,6 +12,10 @@ WORD = Categorical(size=5, shape=(8,), layout="sequence", end=0)
 SPACES = {
     "flat": Space({"x": Real(shape=(3,)), "k": Categorical(size=4)}),
     "flat-conditioned": Space({"x": Real(shape=(2, 2))}, Space({"c": Categorical(size=3)})),
+    "columns": Space({"x": Real(shape=(3,)), "k": Categorical(size=4), "y": Real()}),
+    "columns-conditioned": Space(
+        {"x": Real(), "k": Categorical(size=4)}, Space({"c": Categorical(size=3)})
+    ),
     "word": Space({"word": WORD}),
     "word-conditioned": Space({"word": WORD}, Space({"c": Categorical(size=3), "hint": WORD})),
     "word-and-flat": Space(
@@ -63,6 +67,8 @@ def awake(module, seed=0, scale=0.3):
 def roles(space, **options):
     """A trunk, small enough to test."""
     torch.manual_seed(0)
+    if any(space is SPACES[name] for name in SPACES if name.startswith("columns")):
+        options = {"flat": "columns", **options}
     return build_trunk(space, TrunkConfig(width=32, depth=2, head_width=8, **options))
 
 
