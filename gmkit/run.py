@@ -27,9 +27,11 @@ from gmkit.codecs import Batch, Codec
 from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
+from gmkit.data.source import Source, open_source
 from gmkit.drawing import DrawOptions, decoded, draw
 from gmkit.errors import ConfigError, Interrupted
 from gmkit.families import Family
+from gmkit.interpolation import between
 from gmkit.metrics.evaluation import Evaluation, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
 from gmkit.observer import Observer
@@ -265,6 +267,31 @@ class Run:
         ]
         return pa.Table.from_batches(parts)
 
+    def records(self, data: Any) -> pa.Table:
+        """Records of any kind that ``train`` takes, as the codec reads them."""
+        return pa.Table.from_batches(list(self._source(data).batches()))
+
+    def rewritten(self, records: Any) -> pa.Table:
+        """Records as the codec writes them: what ``reconstruct`` would give if nothing were
+        lost."""
+        return pa.Table.from_batches(
+            [decoded(self.codec, batch) for batch in self._encoded(records)]
+        )
+
+    def interpolate(self, first: Any, last: Any, steps: int = 8) -> pa.Table:
+        """``steps`` records on the way from one to the other through the latent, the most likely
+        ones there; the ends come back as the model reconstructs them.
+
+        ``first``, ``last``: a record of the domain's main column, or a path, of which the first
+        record counts. Raises ConfigError where the model has no latent.
+        """
+        one, two = self._first(first), self._first(last)
+        both = {name: torch.cat([one[name], two[name]]) for name in one}
+        [ends] = in_order(both, self.family.space, 2, self.device)
+        rng = generator(0, "interpolate", device=self.device)
+        found = between(self.family, ends, steps, rng)
+        return pa.Table.from_batches([decoded(self.codec, found)])
+
     def encode(self, records: Any) -> torch.Tensor:
         """Latents (N, D)."""
         return torch.cat([self.family.encode(b).cpu() for b in self._batches(records)])
@@ -325,19 +352,29 @@ class Run:
             )
         return self._dataset
 
+    def _first(self, data: Any) -> Batch:
+        """The first record of a file, or the one given, as a batch of one."""
+        if isinstance(data, str) and not Path(data).exists():
+            data = [data]
+        batch = next(self._encoded(data))
+        return {name: value[:1] for name, value in batch.items()}
+
     def _batches(self, records: Any) -> list[Batch]:
         """Records of any kind that ``train`` takes → batches on the model's device."""
-        from gmkit.data.source import open_source
-
-        source = open_source(
-            records, domain=self.domain, registry=registry(), column=self.config.data.column
-        )
-        encoded = [self.codec.encode(batch) for batch in source.batches()]
         return [
             part
-            for batch in encoded
+            for batch in self._encoded(records)
             for part in in_order(batch, self.family.space, 256, self.device)
         ]
+
+    def _encoded(self, records: Any) -> Iterator[Batch]:
+        """Their tensors, part by part."""
+        return (self.codec.encode(batch) for batch in self._source(records).batches())
+
+    def _source(self, records: Any) -> Source:
+        return open_source(
+            records, domain=self.domain, registry=registry(), column=self.config.data.column
+        )
 
 
 def _some(table: pa.Table, n: int, seed: int) -> pa.Table:

@@ -15,7 +15,7 @@ from typing import Self
 import pyarrow as pa
 
 from gmkit.artifact.files import clear_litter, remove, sync, temporary_name
-from gmkit.data.formats import Format, Writer, ending, listed
+from gmkit.data.formats import CORE_FORMATS, Format, Writer, ending, listed
 from gmkit.errors import DataError, did_you_mean
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -138,6 +138,15 @@ class Sink:
             message += f"; at least {max(pending, 1):,} bytes more are needed, {free:,} are free"
             hint = f"Free some space, raise the quota or name another place. {hint}"
         return DataError(message, file=str(self.path), hint=hint)
+
+
+def write_table(path: str | Path, table: pa.Table, formats: Mapping[str, Format]) -> int:
+    """Write a whole table in a core format or one of ``formats``; returns the rows written, fewer
+    where the format cannot hold some. Raises DataError."""
+    with Sink(Path(path), table.schema, {**CORE_FORMATS, **formats}) as sink:
+        for batch in table.to_batches():
+            sink.write(batch)
+    return sink.rows - sink.skipped
 
 
 def _format_of(path: Path, formats: Mapping[str, Format]) -> Format:

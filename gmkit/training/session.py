@@ -24,8 +24,7 @@ from gmkit.artifact.manifest import file_facts
 from gmkit.artifact.tensors import save_tensors
 from gmkit.codecs import Codec
 from gmkit.config import RunConfig, read_toml, write_toml
-from gmkit.data.formats import CORE_FORMATS
-from gmkit.data.sink import Sink
+from gmkit.data.sink import write_table
 from gmkit.data.source import Source, open_source
 from gmkit.domain import Domain
 from gmkit.errors import ArtifactError, ConfigError, DataError
@@ -122,9 +121,7 @@ class Session:
         pool = ConditionPool.of_training(self.codec, self.dataset, config.seed)
         if pool is not None:
             pool.save(self.folder)
-        with Sink(self.folder / "samples.parquet", samples.schema, CORE_FORMATS) as sink:
-            for batch in samples.to_batches():
-                sink.write(batch)
+        write_table(self.folder / "samples.parquet", samples, {})
         drawing = domain.draw(samples.slice(0, DRAWN).to_batches()[0])
         if drawing is not None:
             ending = "png" if drawing.startswith(b"\x89PNG") else "svg"
