@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gmkit.api import DomainInfo
     from gmkit.codecs import Codec
     from gmkit.data.formats import FolderFormat, Format
+    from gmkit.objectives.measure import Measure
+    from gmkit.objectives.objective import Term
 
 
 class Domain(ABC):
@@ -51,6 +53,20 @@ class Domain(ABC):
     @abstractmethod
     def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """For each record whether it is a proper one (a molecule that parses, …)."""
+
+    def measures(self) -> Mapping[str, Measure]:
+        """Numbers that can be told of a record, by name: what ``gmkit design`` may be asked for."""
+        return {}
+
+    def penalties(self) -> Sequence[Term]:
+        """What records should have whatever else is asked of them (that a molecule can be made,
+        …); in ``gmkit design`` they weigh beside the user's own terms."""
+        return ()
+
+    def nearest(self, records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table | None:
+        """For each record the one of ``known`` most like it, in columns ``nearest`` and
+        ``similarity`` (0 … 1); None where the domain cannot tell."""
+        return None
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
         """A few records as a person would look at them in a terminal."""

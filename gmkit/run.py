@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import signal
 import time
@@ -28,12 +29,15 @@ from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
 from gmkit.data.source import Source, open_source
+from gmkit.design.archive import Archive
+from gmkit.design.search import SearchConfig, search
 from gmkit.drawing import DrawOptions, decoded, draw
 from gmkit.errors import ConfigError, Interrupted
 from gmkit.families import Family
 from gmkit.interpolation import between
 from gmkit.metrics.evaluation import Evaluation, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
+from gmkit.objectives.objective import Scorer
 from gmkit.observer import Observer
 from gmkit.plugins import registry
 from gmkit.randomness import derive, generator
@@ -301,6 +305,40 @@ class Run:
         rng = generator(seed, "log_prob", device=self.device)
         parts = [-self.family.log_prob(b, rng, samples).total.cpu() for b in self._batches(records)]
         return torch.cat(parts)
+
+    def design(
+        self,
+        archive: Archive,
+        objective: Scorer,
+        *,
+        penalties: Scorer | None = None,
+        seeds: Any = None,
+        config: SearchConfig | None = None,
+    ) -> Iterator[int]:
+        """Search for records that ``objective`` likes, into ``archive``; yields the number of calls
+        made after each round.
+
+        ``penalties``: factors on the score. ``seeds``: records to begin with; default: a random
+        part of those the model was trained on. The run itself stays as it is: a copy of its model
+        learns. Raises ConfigError for a model with conditions or records without a main column.
+        """
+        if self.codec.conditions.names or not self.domain.column:
+            raise ConfigError(
+                f"{self} cannot design: its records have conditions, or no main column",
+                hint="Train one without --condition; its properties are found by the search.",
+            )
+        config = config or SearchConfig()
+        given = self.dataset().table("train") if seeds is None else self.records(seeds)
+        given = _some(given.select([self.domain.column]), config.round, config.seed)
+        return search(
+            copy.deepcopy(self.family),
+            self.codec,
+            archive,
+            objective,
+            penalties,
+            given.combine_chunks().to_batches()[0],
+            config,
+        )
 
     # ------------------------------------------------------------ judging
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("gmkit.cli.train:train", "Train a model on data, or on the domain's example"),
     "sample": ("gmkit.cli.sample:sample", "Draw new records from a trained model"),
     "evaluate": ("gmkit.cli.evaluate:evaluate", "Measure how good a model's samples are"),
+    "design": ("gmkit.cli.design:design", "Search for records that an objective likes"),
     "reconstruct": ("gmkit.cli.reconstruct:reconstruct", "Send records through a model's latent"),
     "interpolate": ("gmkit.cli.interpolate:interpolate", "Show what lies between two records"),
     "data": ("gmkit.cli.data:app", "List and fetch data sets"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gmkit.data.formats import Format
+    from gmkit.objectives.measure import Measure
+    from gmkit.objectives.objective import Term
 
 _PREVIEW = 10
 _WORTH_WORKERS = 50_000
@@ -82,6 +84,24 @@ class MoleculesDomain(Domain):
             settings["family"] = {"latent": 16, "free_bits": 0.25}
             settings["sampling"] = {"temperature": 0.7}
         return settings
+
+    def measures(self) -> Mapping[str, Measure]:
+        """Properties, similarity to a molecule, a substructure."""
+        from gmkit_molecules.measures import MEASURES
+
+        return MEASURES
+
+    def penalties(self) -> Sequence[Term]:
+        """Molecules that can be made."""
+        from gmkit_molecules.measures import PENALTIES
+
+        return PENALTIES
+
+    def nearest(self, records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table | None:
+        """By Tanimoto similarity."""
+        from gmkit_molecules.measures import nearest
+
+        return nearest(records, known)
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
         """Up to ten molecules with weight (g/mol), logP and QED, and whatever was asked of them."""

@@ -1,0 +1,54 @@
+"""What a search leaves in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from gmkit.artifact.files import write_bytes_atomic, write_text_atomic
+from gmkit.data.sink import write_table
+from gmkit.design.archive import Archive
+from gmkit.design.curve import curve_svg
+from gmkit.domain import Domain
+
+__all__ = ["CALLS", "RANKED", "write_calls", "write_results"]
+
+CALLS, RANKED, BEST = "calls.csv", "designed.csv", "best.csv"
+"""All in the order of the calls; all, the best first; the best, each beside the nearest known."""
+KEPT, DRAWN = 100, 30
+"""Records compared with the known ones, and put into the picture."""
+
+
+def write_calls(folder: Path, archive: Archive) -> None:
+    """What was scored so far."""
+    if len(archive):
+        write_table(folder / CALLS, _plain(archive.table()), {})
+
+
+def write_results(folder: Path, archive: Archive, domain: Domain, known: pa.Table) -> pa.Table:
+    """Ranked records, the best with the nearest of ``known``, their picture, and the curve of the
+    best scores; returns the best."""
+    ranked = _plain(archive.ranked())
+    write_table(folder / RANKED, ranked, {})
+    best = ranked.slice(0, KEPT)
+    drawing = domain.draw(_batch(best.slice(0, DRAWN)))
+    if drawing is not None:
+        ending = "png" if drawing.startswith(b"\x89PNG") else "svg"
+        write_bytes_atomic(folder / f"best.{ending}", drawing)
+    write_text_atomic(folder / "curve.svg", curve_svg(archive.curve(), "Best fitness"))
+    near = domain.nearest(_batch(best), _batch(known))
+    if near is not None:
+        for name in near.schema.names:
+            best = best.append_column(name, near.column(name))
+        write_table(folder / BEST, best, {})
+    return best
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Without the columns that only a codec reads, whose names begin with gmkit:."""
+    return table.select([name for name in table.schema.names if not name.startswith("gmkit:")])
+
+
+def _batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

@@ -1,0 +1,93 @@
+"""The user's own scoring: a command that reads records on stdin and writes a number for each.
+
+One record a line goes in, one number a line comes out, in the same order; the command is started
+anew for each batch, so it may be any script:
+
+    import sys
+    for line in sys.stdin:
+        print(my_score(line.strip()))
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import subprocess
+
+import numpy as np
+import pyarrow as pa
+
+from gmkit.errors import ConfigError, DataError
+from gmkit.objectives.objective import Scored
+
+__all__ = ["CommandOracle"]
+
+_TOLD = 400
+"""Characters of the command's own messages that an error repeats."""
+
+
+class CommandOracle:
+    """Scores by a command; higher is better, on whatever scale it likes."""
+
+    def __init__(self, command: str, column: str, *, timeout: float = 60.0) -> None:
+        """``column``: of the records, text, what the command reads. ``timeout``: seconds for a
+        batch. Raises ConfigError for an empty command or one that is not found when it is run."""
+        try:
+            self.words = shlex.split(command)
+        except ValueError as error:
+            raise ConfigError(
+                f"the oracle {command!r}: {error}", hint="Close the quote."
+            ) from error
+        if not self.words:
+            raise ConfigError("the oracle is empty", hint='For example: --oracle "python score.py"')
+        self.command, self.column, self.timeout = command, column, timeout
+
+    def __call__(self, records: pa.RecordBatch) -> Scored:
+        """Raises ConfigError where the command cannot be started; DataError where it fails, takes
+        too long, or does not answer with one finite number for each record."""
+        texts = [str(value) for value in records.column(self.column).to_pylist()]
+        try:
+            done = subprocess.run(
+                self.words,
+                input="".join(f"{text}\n" for text in texts),
+                capture_output=True,
+                text=True,
+                timeout=self.timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise self._fault(
+                f"gave no answer for {len(texts)} records within {self.timeout:g} s",
+                "Allow it more: --oracle-timeout SECONDS; or ask for fewer at once: --batch N.",
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"the oracle {self.command!r} cannot be started: {error.strerror or error}",
+                hint="Give a command as you would type it in this folder.",
+            ) from error
+        if done.returncode != 0:
+            told = done.stderr.strip()[-_TOLD:] or "it said nothing"
+            raise self._fault(f"ended with exit code {done.returncode}: {told}", "Mend it.")
+        lines = done.stdout.split()
+        if len(lines) != len(texts):
+            raise self._fault(
+                f"answered {len(lines)} numbers for {len(texts)} records",
+                "It must print one number a line for each line it reads, and nothing else.",
+            )
+        return Scored(
+            np.array([self._number(*pair) for pair in zip(lines, texts, strict=True)]), {}
+        )
+
+    def _number(self, answer: str, text: str) -> float:
+        try:
+            value = float(answer)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self._fault(
+                f"answered {answer!r} for {text!r}", "It must answer finite numbers only."
+            )
+        return value
+
+    def _fault(self, what: str, hint: str) -> DataError:
+        return DataError(f"the oracle {self.command!r} {what}", hint=hint)

@@ -1,0 +1,107 @@
+"""What ``gmkit design`` can ask of a molecule: properties, likeness to another, patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rdkit import Chem, DataStructs
+from rdkit.Chem import rdFingerprintGenerator
+
+from gmkit.errors import ConfigError
+from gmkit.objectives.measure import Measure, Measured
+from gmkit.objectives.objective import Term
+from gmkit_molecules.chemistry import explain, parse, quietly
+from gmkit_molecules.properties import PROPERTIES, properties
+
+__all__ = ["MEASURES", "PENALTIES", "nearest"]
+
+COLUMN = "smiles"
+RANGES = {
+    "qed": ("drug-likeness", 0.0, 1.0),
+    "logp": ("octanol-water partition, log10", -2.0, 6.0),
+    "sa": ("synthetic accessibility, 1 easy to 10 hard", 1.0, 10.0),
+    "tpsa": ("polar surface area, square angstrom", 0.0, 200.0),
+    "weight": ("molecular weight, g/mol", 100.0, 600.0),
+    "rings": ("rings", 0.0, 6.0),
+    "hbd": ("hydrogen-bond donors", 0.0, 6.0),
+    "hba": ("hydrogen-bond acceptors", 0.0, 12.0),
+    "rotatable": ("rotatable bonds", 0.0, 12.0),
+}
+"""What it is, and where drug-like molecules lie, a little beyond included."""
+
+PENALTIES = (Term(measure="sa", goal="minimise", low=3.0, high=7.0, weight=1.0),)
+"""Nothing is lost up to a synthetic accessibility of 3, all from 7 on: what cannot be made is of no
+use, however it scores."""
+
+
+def _property(name: str) -> Callable[[str], Measured]:
+    def make(_: str) -> Measured:
+        def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
+            return properties(_molecules(records), (name,))[name]
+
+        return measured
+
+    return make
+
+
+def _similarity(reference: str) -> Measured:
+    """Tanimoto similarity of Morgan fingerprints of radius 2, 2048 bits."""
+    molecule = parse(reference)
+    if molecule is None:
+        raise ConfigError(f"the reference {reference!r} is no molecule: {explain(reference)}")
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    wanted = generator.GetFingerprint(molecule)
+
+    def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
+        prints = [generator.GetFingerprint(m) for m in _molecules(records)]
+        return np.array(DataStructs.BulkTanimotoSimilarity(wanted, prints), dtype=np.float64)
+
+    return measured
+
+
+def _contains(pattern: str) -> Measured:
+    """1 where the pattern occurs, else 0."""
+    with quietly():
+        query = Chem.MolFromSmarts(pattern)
+    if query is None or query.GetNumAtoms() == 0:
+        raise ConfigError(f"{pattern!r} is no SMARTS pattern", hint="For example: c1ccncc1")
+
+    def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
+        return np.array([m.HasSubstructMatch(query) for m in _molecules(records)], np.float64)
+
+    return measured
+
+
+MEASURES = {
+    **{name: Measure(*RANGES[name], make=_property(name)) for name in PROPERTIES},
+    "similarity": Measure(
+        "Tanimoto similarity to a molecule", 0.0, 1.0, _similarity, "a SMILES: similarity:CCO"
+    ),
+    "contains": Measure(
+        "1 with the substructure, 0 without", 0.0, 1.0, _contains, "a SMARTS: contains:c1ccncc1"
+    ),
+}
+
+
+def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
+    """The most similar known molecule and its Tanimoto similarity."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    texts = known.column(COLUMN).to_pylist()
+    references = [generator.GetFingerprint(m) for m in _molecules(known)]
+    best = []
+    for molecule in _molecules(records):
+        similarity = DataStructs.BulkTanimotoSimilarity(
+            generator.GetFingerprint(molecule), references
+        )
+        row = int(np.argmax(similarity))
+        best.append((texts[row], float(similarity[row])))
+    return pa.table({"nearest": [t for t, _ in best], "similarity": [s for _, s in best]})
+
+
+def _molecules(records: pa.RecordBatch) -> list[Chem.Mol]:
+    """Those of prepared records, which all are molecules."""
+    with quietly():
+        return [Chem.MolFromSmiles(text) for text in records.column(COLUMN).to_pylist()]
