@@ -25,6 +25,7 @@ ORDER = (
     "threads",
     "gan_penalty",
     "molecules",
+    "images",
 )
 HEAD = """# Benchmarks
 
