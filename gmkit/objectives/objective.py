@@ -104,9 +104,10 @@ def _made(term: Term, measures: Mapping[str, Measure]) -> tuple[Measured, float,
     """What measures the term, and low, high and width of its desirability."""
     measure = measures.get(term.measure)
     if measure is None:
+        known = f"Measures: {', '.join(measures)}." if measures else "This domain measures nothing."
         raise ConfigError(
             f"{term.measure!r} cannot be measured here",
-            hint=did_you_mean(term.measure, measures) or f"Measures: {', '.join(measures)}.",
+            hint=did_you_mean(term.measure, measures) or known,
         )
     if bool(term.argument) != bool(measure.argument):
         what = f"needs {measure.argument}" if measure.argument else "takes no argument"

@@ -43,9 +43,16 @@ class CommandOracle:
         self.command, self.column, self.timeout = command, column, timeout
 
     def __call__(self, records: pa.RecordBatch) -> Scored:
-        """Raises ConfigError where the command cannot be started; DataError where it fails, takes
-        too long, or does not answer with one finite number for each record."""
-        texts = [str(value) for value in records.column(self.column).to_pylist()]
+        """Raises ConfigError where the records are no text or the command cannot be started;
+        DataError where it fails, takes too long, or does not answer with one finite number for
+        each record."""
+        column = records.column(self.column)
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            raise ConfigError(
+                f"an oracle reads text, and the column {self.column!r} holds {column.type}",
+                hint="Design with measures of the domain: --maximise MEASURE.",
+            )
+        texts = column.to_pylist()
         try:
             done = subprocess.run(
                 self.words,

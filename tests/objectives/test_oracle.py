@@ -60,6 +60,8 @@ def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
 def test_commands_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="cannot be started"):
         CommandOracle("no-such-command-here", "s")(RECORDS)
+    with pytest.raises(ConfigError, match="reads text, and the column 'other' holds int64"):
+        CommandOracle("cat", "other")(RECORDS)
     with pytest.raises(ConfigError, match="is empty"):
         CommandOracle("  ", "s")
     with pytest.raises(ConfigError, match="No closing quotation"):
