@@ -48,6 +48,11 @@ class Domain(ABC):
         """What makes two records the same (strings or bytes), for splits without leaks."""
         return records.column(self.column)
 
+    def groups(self, records: pa.RecordBatch) -> pa.Array:
+        """What must not be parted by a split into training and test (strings or bytes), such as
+        pieces of one document. By default what makes two records the same."""
+        return self.keys(records)
+
     @abstractmethod
     def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """For each record whether it is a proper one (a molecule that parses, …)."""

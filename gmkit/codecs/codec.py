@@ -60,13 +60,17 @@ class Codec(ABC):
     """Turns records into a Batch and back. ``Config`` holds its ``codec.*`` options."""
 
     Config: ClassVar[type[BaseModel]]
+    splits: ClassVar[bool] = False
+    """Whether ``prepare`` may make several records of one, as windows of a document: then
+    ``encode`` of raw records gives a row for each of these."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """``config``: values for ``Config``; pydantic's ValidationError on a wrong one."""
         self.config: Any = self.Config.model_validate(dict(config))
 
     def prepare(self, records: pa.RecordBatch, first_row: int = 0) -> Prepared:
-        """Normalise records and set aside the unusable; keeps order; picklable and pure.
+        """Normalise records and set aside the unusable; keeps order; picklable and pure; what is
+        prepared already stays as it is.
 
         ``first_row``: the source row of the batch's first record, for the rejects.
         """
@@ -94,6 +98,10 @@ class Codec(ABC):
         from gmkit.codecs.conditions import Conditions
 
         return Conditions()
+
+    def notes(self) -> list[str]:
+        """What a user should know of how the data was read, a sentence each; after ``fit``."""
+        return []
 
     @property
     @abstractmethod
