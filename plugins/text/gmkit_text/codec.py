@@ -105,9 +105,14 @@ class TextCodec(Codec):
             pieces += parts
             names += sections(parts)
             kept += [row] * len(parts)
-        taken = usable.records.take(pa.array(kept, pa.int64()))
-        columns = dict(zip(taken.schema.names, taken.columns, strict=True))
-        columns[COLUMN] = pa.array(pieces, pa.string())
+        rows = pa.array(kept, pa.int64())
+        columns = {
+            # a document beside each of its windows would be its square
+            name: pa.array(pieces, pa.string()) if name == COLUMN else column.take(rows)
+            for name, column in zip(
+                usable.records.schema.names, usable.records.columns, strict=True
+            )
+        }
         columns[SECTION] = pa.array(names, pa.string())
         return Prepared(
             pa.RecordBatch.from_pydict(columns), sorted(rejects, key=lambda reject: reject.row)
