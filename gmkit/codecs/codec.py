@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from gmkit.errors import ConfigError
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
@@ -118,6 +120,18 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, batch: Batch) -> pa.RecordBatch:
         """Records for tensors. Never raises on anything of the space's shapes and ranges."""
+
+    def partial(self, text: str, *, gaps: bool = False) -> tuple[Batch, Batch]:
+        """A record of which only a part is known, written as a person would: tensors of one row
+        without conditions, and for each field a mask of its elements that are known.
+
+        ``text`` is how the record begins; with ``gaps`` it is a whole record in which each run of
+        two underscores or more is unknown. Raises ConfigError for what cannot be a part.
+        """
+        raise ConfigError(
+            "records of this kind cannot be begun by a prompt",
+            hint="Leave out --prompt and --infill.",
+        )
 
     @abstractmethod
     def state(self) -> CodecState:

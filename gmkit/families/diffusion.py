@@ -67,6 +67,7 @@ class DiffusionConfig(FamilyConfig):
     sampler: Sampler = Field("dpm++", description="how to step from noise to data")
     steps: int = Field(50, ge=1, le=10_000, description="steps of a drawing")
     guidance: float = Field(1.0, ge=0, description="above 1: nearer to the condition")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw only of the likeliest classes")
 
 
 class Diffusion(Family):
@@ -75,7 +76,7 @@ class Diffusion(Family):
     Config = DiffusionConfig
     config: DiffusionConfig
     capabilities: ClassVar[frozenset[str]] = frozenset({"log_prob", "complete", "denoise_error"})
-    adjustable: ClassVar[frozenset[str]] = frozenset({"sampler", "steps", "guidance"})
+    adjustable: ClassVar[frozenset[str]] = frozenset({"sampler", "steps", "guidance", "top_p"})
 
     def __init__(self, space: Space, config: DiffusionConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)
@@ -92,6 +93,7 @@ class Diffusion(Family):
             min_snr=config.min_snr,
             learned_variance=config.learned_variance,
             log_snr_first=self.space.log_snr_first,
+            top_p=config.top_p,
         )
 
     # ------------------------------------------------------------ training
@@ -139,10 +141,17 @@ class Diffusion(Family):
         return self._reverse(start, condition or {}, rng, process, None, None)
 
     @torch.no_grad()
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """The known part is put in at every step, noised as far as the rest (Lugmayr et al. 2022,
         "RePaint", eq. 8); categories that are known are never masked."""
-        process, batch = self.process, self.space.full(batch)
+        process = replace(self.process, temperature=temperature)
+        batch = self.space.full(batch)
         known = {
             name: _full_mask(mask, batch[name]) for name, mask in known.items() if name in batch
         }

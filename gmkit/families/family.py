@@ -111,7 +111,13 @@ class Family(nn.Module, ABC):
         """Records from latents."""
         raise NotImplementedError
 
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn."""
         raise NotImplementedError
 

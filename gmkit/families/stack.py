@@ -165,10 +165,14 @@ def _reconstruct(self: Stack, batch: Batch, rng: torch.Generator) -> Batch:
 
 
 def _complete(
-    self: Stack, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator
+    self: Stack,
+    batch: Batch,
+    known: Mapping[str, Tensor],
+    rng: torch.Generator,
+    temperature: float = 1.0,
 ) -> Batch:
     """By the first."""
-    return self.first.complete(batch, known, rng)
+    return self.first.complete(batch, known, rng, temperature)
 
 
 @torch.no_grad()

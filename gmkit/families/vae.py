@@ -55,6 +55,7 @@ class VAEConfig(FamilyConfig):
     cycles: int = Field(4, ge=1, description="rises of the cyclic schedule")
     free_bits: float = Field(0.0, ge=0, description="nats a latent dimension has for free")
     word_drop: float = Field(0.0, ge=0, lt=1, description="share of hidden decoder inputs")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw only of the likeliest classes")
 
 
 class VAE(Family):
@@ -65,6 +66,7 @@ class VAE(Family):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"log_prob", "reconstruct", "encode", "complete"}
     )
+    adjustable: ClassVar[frozenset[str]] = frozenset({"top_p"})
 
     def __init__(self, space: Space, config: VAEConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)
@@ -169,7 +171,8 @@ class VAE(Family):
         temperature: float = 1.0,
     ) -> Batch:
         """x ~ p(x|z)."""
-        return self.decoder.generate(self.latent.read(latent), condition or {}, rng, temperature)
+        read, top_p = self.latent.read(latent), self.config.top_p
+        return self.decoder.generate(read, condition or {}, rng, temperature, top_p=top_p)
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch, rng: torch.Generator) -> Batch:
@@ -177,15 +180,22 @@ class VAE(Family):
         return self.decode(self.encode(batch), batch, rng, temperature=0.0)
 
     @torch.no_grad()
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """Pseudo-Gibbs (Rezende et al. 2014, appendix F): fill from a prior draw, then repeat
         z ~ q(z|x), unknown part ~ p(x|z)."""
         rows = len(next(iter(batch.values())))
         z = self.latent.read(self.latent.prior(rows, rng, self._device))
-        filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
+        top_p = self.config.top_p
+        filled = self.decoder.generate(z, batch, rng, temperature, batch, known, top_p)
         for _ in range(COMPLETION_ROUNDS):
             z = self.posterior({**batch, **filled}, rng).read
-            filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
+            filled = self.decoder.generate(z, batch, rng, temperature, batch, known, top_p)
         return filled
 
     @property

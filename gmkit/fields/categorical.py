@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -126,6 +127,16 @@ class Categorical(Field):
         """A draw of softmax(params / temperature), closed after the first ``end``."""
         return self.close(self._draw(params, rng, temperature))
 
+    def narrow(self, params: Tensor, top_p: float, temperature: float = 1.0) -> Tensor:
+        """Logits of −∞ outside of the nucleus (Holtzman et al. 2020, "The curious case of neural
+        text degeneration"), which is that of softmax(params / temperature)."""
+        if top_p >= 1 or temperature == 0:
+            return params
+        chance, order = torch.softmax(params.float() / temperature, -1).sort(-1, descending=True)
+        before = chance.cumsum(-1) - chance  # of the likelier ones: the first always stays
+        outside = torch.empty_like(order, dtype=torch.bool).scatter_(-1, order, before >= top_p)
+        return params.masked_fill(outside, -math.inf)
+
     def relax(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Straight-through Gumbel-softmax (Jang et al. 2017): one-hot forward, soft backward."""
         uniform = torch.rand(params.shape, generator=rng, device=rng.device).to(params.device)
@@ -206,7 +217,8 @@ class Categorical(Field):
         share = torch.where(s <= 0, torch.ones_like(share), share)  # a clean value has no mask
         uniform = torch.rand(noisy.shape, generator=rng, device=rng.device).to(noisy.device)
         reveal = (noisy == self.size) & (uniform < expand(share, noisy))
-        value = torch.where(reveal, self._draw(clean, rng, process.temperature), noisy)
+        narrowed = self.narrow(clean, process.top_p, process.temperature)
+        value = torch.where(reveal, self._draw(narrowed, rng, process.temperature), noisy)
         return self.close(value) if bool((s <= 0).all()) else value
 
     def bound(

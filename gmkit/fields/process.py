@@ -60,6 +60,8 @@ class Process:
     """λ at which the bound of real values begins, where the noise is far below what matters."""
     temperature: float = 1.0
     """Of draws while sampling: scales the noise of ancestral steps and divides logits."""
+    top_p: float = 1.0
+    """Of draws of categories: the probability that the classes drawn from have together."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown name or a negative cap."""

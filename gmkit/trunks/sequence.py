@@ -94,14 +94,15 @@ class SequenceDecoder(Decoder):
         temperature: float = 1.0,
         given: Batch | None = None,
         known: Mapping[str, Tensor] | None = None,
+        top_p: float = 1.0,
     ) -> Batch:
         """Element by element with cached keys and values; a record stops at its end."""
         context = self._context(latent, condition)
-        flat = (
-            Space(self.flat).sample(self._flat_params(context), rng, temperature)
-            if self.flat
-            else {}
-        )
+        flat: Batch = {}
+        if self.flat:
+            beside = Space(self.flat)
+            narrowed = beside.narrow(self._flat_params(context), top_p, temperature)
+            flat = beside.sample(narrowed, rng, temperature)
         drawn = {
             name: self._blank(f, len(latent), latent.device) for name, f in self.sequences.items()
         }
@@ -111,7 +112,7 @@ class SequenceDecoder(Decoder):
             for name, f in self.sequences.items()
             if isinstance(f, Categorical) and f.end is not None
         }
-        last = _last_known(ends, given, known)
+        last, written = _last_known(ends, given, known), Space(self.sequences)
         current: Batch = {}
         caches = self.body.caches(len(latent), self.length, context)
         x = (self.start + context)[:, None]
@@ -121,7 +122,8 @@ class SequenceDecoder(Decoder):
                 if name in last:  # no end before what is known to come
                     early = step < last[name][rows]
                     params[name][early, :, end] = -math.inf
-            before, current = current, Space(self.sequences).sample(params, rng, temperature)
+            narrowed = written.narrow(params, top_p, temperature)
+            before, current = current, written.sample(narrowed, rng, temperature)
             for name in before.keys() & ends:  # an ended sequence stays so beside another
                 over = before[name] == ends[name]
                 current[name] = current[name].masked_fill(over, ends[name])

@@ -73,13 +73,15 @@ class Decoder(nn.Module, ABC):
         temperature: float = 1.0,
         given: Batch | None = None,
         known: Mapping[str, Tensor] | None = None,
+        top_p: float = 1.0,
     ) -> Batch:
         """Draw records. Where the masks ``known`` (name → (B, *shape)) are True, elements are
         taken from ``given`` and the rest is drawn to follow them.
 
         This one is for elements that are independent given the latent: all are drawn at once.
         """
-        drawn = self.space.sample(self(latent, condition), rng, temperature)
+        params = self.space.narrow(self(latent, condition), top_p, temperature)
+        drawn = self.space.sample(params, rng, temperature)
         return put_known(drawn, given, known)
 
 

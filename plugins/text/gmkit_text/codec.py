@@ -5,6 +5,7 @@ Nothing here imports torch until tensors are asked for, so ``prepare`` runs in l
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 COLUMN = "text"
 TOKENS = "tokens"
 """Name of the one field beside the conditions."""
+GAP = re.compile("__+")
+"""What marks unknown characters."""
 SECTION = "gmkit:section"
 """Column of prepared records: which windows belong together."""
 _MOST = 65_536  # tokens of a window; more only in a hostile file
@@ -105,13 +108,11 @@ class TextCodec(Codec):
             pieces += parts
             names += sections(parts)
             kept += [row] * len(parts)
-        rows = pa.array(kept, pa.int64())
+        rows, documents = pa.array(kept, pa.int64()), usable.records
         columns = {
             # a document beside each of its windows would be its square
-            name: pa.array(pieces, pa.string()) if name == COLUMN else column.take(rows)
-            for name, column in zip(
-                usable.records.schema.names, usable.records.columns, strict=True
-            )
+            name: pa.array(pieces, pa.string()) if name == COLUMN else documents[name].take(rows)
+            for name in documents.schema.names
         }
         columns[SECTION] = pa.array(names, pa.string())
         return Prepared(
@@ -204,6 +205,40 @@ class TextCodec(Codec):
         texts = self._learned().alphabet.decode(batch[TOKENS].cpu().numpy())
         column = pa.array(texts, pa.string())
         return pa.RecordBatch.from_pydict({COLUMN: column, **self._conditions.decode(batch)})
+
+    def partial(self, text: str, *, gaps: bool = False) -> tuple[Batch, Batch]:
+        """The beginning of a window; with ``gaps`` a whole one, a run of underscores standing for
+        as many characters (bytes)."""
+        import torch
+
+        learned = self._learned()
+        unknown = sorted(learned.alphabet.unknown(GAP.sub("", text) if gaps else text))
+        if unknown:
+            raise ConfigError(
+                f"the training text has no {', '.join(map(repr, unknown))}",
+                hint="Write the prompt without, or train with --set codec.tokens=bytes.",
+            )
+        if gaps and learned.alphabet.kind == Pairs.kind:
+            raise ConfigError(
+                "gaps need a model of characters or bytes; this one's tokens are byte pairs",
+                hint="Train with --set codec.tokens=characters, or give a --prompt.",
+            )
+        ids = torch.tensor(learned.alphabet.split(text), dtype=torch.int64)
+        if not 0 < len(ids) <= learned.length:
+            raise ConfigError(
+                f"a prompt of {len(ids)} tokens; this model writes 1 to {learned.length}",
+                hint="Give another prompt, or train with a longer --set codec.window=N.",
+            )
+        tokens = torch.zeros(1, learned.length, dtype=torch.int64)
+        known = torch.zeros(1, learned.length, dtype=torch.bool)
+        tokens[0, : len(ids)], known[0, : len(ids)] = ids, True
+        if gaps:
+            known[0, len(ids) :] = True  # it ends there
+            for gap in GAP.finditer(text):
+                start = len(learned.alphabet.split(text[: gap.start()]))
+                known[0, start : start + len(gap[0])] = False
+                tokens[0, start : start + len(gap[0])] = ids[0]  # any but an end
+        return {TOKENS: tokens}, {TOKENS: known}
 
     # ------------------------------------------------------------ storage
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pyarrow as pa
 
 from gmkit_text.metrics.words import texts
@@ -23,7 +25,7 @@ def distinct(real: pa.Table, synthetic: pa.Table, holdout: pa.Table) -> dict[str
     words = words[:WORDS]
     if len(words) < 2:
         return {"distinct-1": float("nan"), "distinct-2": float("nan")}
-    pairs = set(zip(words, words[1:], strict=False))
+    pairs = set(itertools.pairwise(words))
     return {
         "distinct-1": len(set(words)) / len(words),
         "distinct-2": len(pairs) / (len(words) - 1),
