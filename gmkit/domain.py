@@ -53,6 +53,11 @@ class Domain(ABC):
         pieces of one document. By default what makes two records the same."""
         return self.keys(records)
 
+    def measure(self, records: pa.RecordBatch) -> tuple[str, int] | None:
+        """A unit that people compare likelihoods by, such as the character, and how many of it the
+        records hold; None for no other than the field's elements."""
+        return None
+
     @abstractmethod
     def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """For each record whether it is a proper one (a molecule that parses, …)."""

@@ -306,7 +306,9 @@ class Run:
         result = evaluate_samples(registry(), self.config.domain, tables, watcher, quick=quick)
         if not quick:
             batches = in_order(dataset.part("test"), self.family.space, 256, self.device)
-            result.figures.update(model_figures(self.family, batches, self.config.seed))
+            held_out = holdout.combine_chunks().to_batches()
+            measure = self.domain.measure(held_out[0]) if held_out else None
+            result.figures.update(model_figures(self.family, batches, self.config.seed, measure))
         self.evaluation = result
         if save:
             write_json_atomic(self.folder / "evaluation.json", result.to_json())

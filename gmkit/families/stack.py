@@ -132,6 +132,10 @@ class Stack(Family):
         """The first's latents, without noise and in its own units."""
         return self.first.encode(batch)
 
+    def figures(self, batches: list[Batch], rng: torch.Generator) -> dict[str, tuple[float, str]]:
+        """The first's."""
+        return self.first.figures(batches, rng)
+
     def latent_field(self) -> Field:
         """The first's."""
         return self.first.latent_field()

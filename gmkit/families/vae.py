@@ -35,6 +35,8 @@ from gmkit.fields import Field as SpaceField
 from gmkit.fields import FieldScores, Space
 from gmkit.trunks import TrunkConfig, build_trunk
 
+AGGREGATED = 2000
+"""Records over which q(z) is averaged."""
 COMPLETION_ROUNDS = 10
 """Rounds of ``complete``; Rezende et al. 2014, appendix F, used 15 on images."""
 
@@ -139,6 +141,21 @@ class VAE(Family):
         }
         fields[latent_name(fields)] = total - torch.stack(list(fields.values())).sum(0)
         return FieldScores(fields, total)
+
+    @torch.no_grad()
+    def figures(self, batches: list[Batch], rng: torch.Generator) -> dict[str, tuple[float, str]]:
+        """How much the latent is used, in nats a record: ``KL``, E[KL(q(z|x) ‖ p(z))], and of it
+        the ``mutual information`` of z and x, E[log q(z|x) − log q(z)], with the aggregate q(z)
+        over as many records as are given, up to ``AGGREGATED`` (Hoffman & Johnson 2016, "ELBO
+        surgery"). It is at most the log of their number. 0 for a latent that is ignored."""
+        heads = torch.cat([self.encoder(batch).float() for batch in batches])[:AGGREGATED]
+        drawn = self.latent.draw(heads, rng)
+        near = self.latent.log_posterior(heads, drawn.value)
+        aggregate = torch.logsumexp(near, 1) - math.log(len(heads))
+        return {
+            "KL (nats)": (float(drawn.kl.sum(1).mean()), "match"),
+            "mutual information (nats)": (float((near.diagonal() - aggregate).mean()), "higher"),
+        }
 
     # ------------------------------------------------------------ the latent
 

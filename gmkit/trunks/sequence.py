@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.fields import Categorical, Field, Space
 from gmkit.fields.space import Params
+from gmkit.trunks.blocks import SequenceBlockDenoiser
 from gmkit.trunks.both_ways import SequenceCritic, SequenceDenoiser, SequenceGenerator
 from gmkit.trunks.inputs import (
     ConditionInput,
@@ -188,6 +189,10 @@ class SequenceTrunk(Trunk):
     def denoiser(self) -> SequenceDenoiser:
         """Looks both ways over noisy elements."""
         return SequenceDenoiser(self.space, self.config)
+
+    def block_denoiser(self, block: int) -> SequenceBlockDenoiser:
+        """Looks both ways in a block and back over what comes before."""
+        return SequenceBlockDenoiser(self.space, self.config, block)
 
 
 def _at(

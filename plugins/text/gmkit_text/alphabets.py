@@ -87,7 +87,8 @@ class Characters(Alphabet):
 
     def split(self, text: str) -> list[int]:
         """One id a character."""
-        return self._ids(text).tolist()
+        ids: list[int] = self._ids(text).tolist()
+        return ids
 
     def rows(self, texts: Sequence[str], length: int) -> Ids:
         """One id a character."""
@@ -248,7 +249,8 @@ def _ends(ids: Ids) -> NDArray[np.int64]:
     """(n,) place of each row's first end, or its length."""
     closed = ids == END
     found = np.where(closed.any(1), closed.argmax(1), ids.shape[1])
-    return found.astype(np.int64)
+    ends: NDArray[np.int64] = found.astype(np.int64)
+    return ends
 
 
 def _narrow(size: int) -> type[np.signedinteger[Any]]:

@@ -44,6 +44,10 @@ class TextDomain(Domain):
         """Windows of one section stay together."""
         return records.column(SECTION if SECTION in records.schema.names else COLUMN)
 
+    def measure(self, records: pa.RecordBatch) -> tuple[str, int]:
+        """Characters, so that models of different tokens can be compared."""
+        return "character", int(pc.sum(pc.utf8_length(records.column(COLUMN))).as_py() or 0)
+
     def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """Whether a record holds text: not empty, nothing undecodable in it."""
         texts = records.column(COLUMN)

@@ -90,4 +90,5 @@ def _codes(text: str) -> Hashes:
     x: NDArray[Any] = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint64) + _BASE
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: Hashes = x ^ (x >> np.uint64(31))
+    return mixed
