@@ -44,7 +44,7 @@ def fitted(request: pytest.FixtureRequest) -> Fitted:
 
 
 def parts(records: pa.RecordBatch) -> list[pa.RecordBatch]:
-    pairs = itertools.pairwise(CUTS)
+    pairs = itertools.pairwise([*CUTS[:-1], max(CUTS[-1], len(records))])
     return [part for a, b in pairs if len(part := records.slice(a, b - a))]
 
 
