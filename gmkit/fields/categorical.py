@@ -177,7 +177,7 @@ class Categorical(Field):
         """Each element masked with probability 1 − α(t); the end stays where lengths are known."""
         uniform = torch.rand(value.shape, generator=rng, device=rng.device).to(value.device)
         if self._counts(process):
-            hidden = hide_counted(uniform, self._maskable(value), t, rng, process)
+            hidden = hide_counted(uniform, self._maskable(value), t, process)
         else:
             hidden = (uniform < expand(process.masked(t), value)) & self._maskable(value)
         return torch.where(hidden, torch.full_like(value, self.size), value)

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from gmkit.fields.process import Process
 
+GOLDEN = 0.618034
+"""Multiples of it, modulo 1, lie far apart from each other: the times of a record's blocks."""
 
-def hide_counted(
-    lot: Tensor, maskable: Tensor, t: Tensor, rng: torch.Generator, process: Process
-) -> Tensor:
+
+def hide_counted(lot: Tensor, maskable: Tensor, t: Tensor, process: Process) -> Tensor:
     """(B, L): which elements to mask at times ``t`` (B,), by ``lot``, uniform numbers (B, L).
-    Every block has a time of its own, spread evenly around the record's."""
+    Every block has a time of its own: times that are even over [0, 1) are so for each block."""
     blocks = _blocked(maskable, process)  # (B, blocks, K)
     share = process.masked(t)[:, None]
     if process.block:
-        offset = torch.rand(blocks.shape[1], generator=rng, device=rng.device).to(t.device)
-        share = (share + offset) % 1.0
+        share = (share + GOLDEN * torch.arange(blocks.shape[1], device=t.device)) % 1.0
     free = blocks.sum(-1)
     count = (torch.floor(share * free).long() + 1).clamp(max=free)
     order = (_blocked(lot, process) + 2.0 * ~blocks).argsort(-1).argsort(-1)

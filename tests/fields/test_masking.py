@@ -21,7 +21,7 @@ def rng(seed: int = 0) -> torch.Generator:
 def hidden(process: Process, maskable: Tensor) -> Tensor:
     lot = torch.rand(maskable.shape, generator=rng())
     t = torch.rand(len(maskable), generator=rng(1))
-    return hide_counted(lot, maskable, t, rng(2), process)
+    return hide_counted(lot, maskable, t, process)
 
 
 def test_every_count_is_as_likely() -> None:

@@ -114,16 +114,19 @@ def documents(path: Path, *, gz: bool = False) -> Iterator[str]:
 
 
 def _chunk(file: IO[bytes]) -> bytes:
-    """The next document's bytes: up to the line's end where that is near, else to the next byte
-    that begins a character."""
+    """The next document's bytes: up to the line's end where that is near, else to the end of a
+    character."""
     raw = file.read(CHUNK)
     if len(raw) < CHUNK:
         return raw
     raw += file.readline(_LINE)
-    while raw[-1] & 0x80:  # a character may go on
-        if not (following := file.read(1)):
+    for back in range(1, 4):  # a character that has begun, and how many bytes it wants
+        lead = raw[-back]
+        if lead & 0xC0 == 0xC0:
+            wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return raw + file.read(max(0, wanted - back))
+        if lead < 0x80:
             break
-        raw += following
     return raw
 
 
