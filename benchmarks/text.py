@@ -12,9 +12,9 @@ one thread where nothing else runs. On a shared machine a CPU second holds less 
 times in our runs: so the CPU seconds stand beside the characters that were seen. A finished run
 can be judged again by ``--run MODEL=FOLDER`` in place of training.
 
-Samples are windows of the model's own length, ``-n`` of them. ``--scorer FOLDER`` has them judged by
-a neutral ``score_text.py`` there, each window as a sample: words cut at the ends of a window count
-as wrong, so its ``in_vocab`` is too low by about two words in each window.
+Samples are windows of the model's own length, ``-n`` of them. ``--scorer FOLDER`` has them judged
+by a neutral ``score_text.py`` there, each window as a sample: words cut at the ends of a window
+count as wrong, so its ``in_vocab`` is too low by about two words in each window.
 """
 
 from __future__ import annotations
