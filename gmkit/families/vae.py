@@ -150,7 +150,7 @@ class VAE(Family):
         surgery"). It is at most the log of their number. 0 for a latent that is ignored."""
         heads = torch.cat([self.encoder(batch).float() for batch in batches])[:AGGREGATED]
         drawn = self.latent.draw(heads, rng)
-        parts = drawn.value.split(64)  # (64, records, dimensions) at once
+        parts = torch.split(drawn.value, 64)  # (64, records, dimensions) at once
         near = torch.cat([self.latent.log_posterior(heads, part) for part in parts])
         aggregate = torch.logsumexp(near, 1) - math.log(len(heads))
         return {
