@@ -25,6 +25,7 @@ ORDER = (
     "threads",
     "gan_penalty",
     "molecules",
+    "text",
     "images",
 )
 HEAD = """# Benchmarks

@@ -50,6 +50,16 @@ class Domain(ABC):
         """What makes two records the same (strings or bytes), for splits without leaks."""
         return records.column(self.column)
 
+    def groups(self, records: pa.RecordBatch) -> pa.Array:
+        """What must not be parted by a split into training and test (strings or bytes), such as
+        pieces of one document. By default what makes two records the same."""
+        return self.keys(records)
+
+    def measure(self, records: pa.RecordBatch) -> tuple[str, int] | None:
+        """A unit that people compare likelihoods by, such as the character, and how many of it the
+        records hold; None for no other than the field's elements."""
+        return None
+
     @abstractmethod
     def validate(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """For each record whether it is a proper one (a molecule that parses, …)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
 import pyarrow as pa
+import torch
 
 from gmkit.codecs import Batch, Codec
 from gmkit.codecs.where import wanted
@@ -32,6 +33,8 @@ class DrawOptions(TypedDict, total=False):
     seed: int | None
     temperature: float | None
     settings: Mapping[str, Any] | Iterable[str]
+    prompt: str | None
+    infill: str | None
     observer: Observer | None
 
 
@@ -46,12 +49,15 @@ def draw(
     seed: int | None = None,
     temperature: float | None = None,
     settings: Mapping[str, Any] | Iterable[str] = (),
+    prompt: str | None = None,
+    infill: str | None = None,
     observer: Observer | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """``n`` new records in batches of up to ``CHUNK``, each drawn when it is asked for.
 
     ``pool``: where conditions not asked for come from; None for a model without conditions.
-    ``config``: of the run, which tells what the options leave open.
+    ``config``: of the run, which tells what the options leave open. ``prompt``, ``infill``: what
+    is known of the records, as ``Codec.partial`` reads it.
     Raises ConfigError, at once, for what cannot be asked for.
     """
     if temperature is None:
@@ -68,6 +74,7 @@ def draw(
         else:
             observer.note(note)
     changed = adjustment(family, settings)
+    part = _part(family, codec, prompt, infill)
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
 
@@ -78,11 +85,40 @@ def draw(
             condition = {name: value.to(device) for name, value in drawn.items()}
         rng = generator(base, number, device=device)
         with adjusted(family, changed):
-            batch = family.sample(rows, condition, rng, temperature)
+            if part is None:
+                batch = family.sample(rows, condition, rng, temperature)
+            else:
+                given, known = (_repeated(side, rows, device) for side in part)
+                whole = {**(condition or {}), **given}
+                batch = family.complete(whole, known, rng, temperature)
         return decoded(codec, {**(condition or {}), **batch})
 
     starts = enumerate(range(0, n, CHUNK))
     return (chunk(number, min(CHUNK, n - start)) for number, start in starts)
+
+
+def _part(
+    family: Family, codec: Codec, prompt: str | None, infill: str | None
+) -> tuple[Batch, Batch] | None:
+    """The known part and its masks. Raises ConfigError for what cannot be asked for."""
+    if prompt is None and infill is None:
+        return None
+    if prompt is not None and infill is not None:
+        raise ConfigError("prompt and infill exclude each other", hint="Give one of them.")
+    if "complete" not in family.capabilities:
+        raise ConfigError(
+            f"a {type(family).__name__} draws whole records: it cannot complete a part of one",
+            hint="Train a model that can, such as vae or diffusion.",
+        )
+    return codec.partial(prompt or infill or "", gaps=infill is not None)
+
+
+def _repeated(batch: Batch, rows: int, device: torch.device) -> Batch:
+    """The one row, ``rows`` times."""
+    return {
+        name: value.expand(rows, *value.shape[1:]).clone().to(device)
+        for name, value in batch.items()
+    }
 
 
 def decoded(codec: Codec, batch: Batch) -> pa.RecordBatch:

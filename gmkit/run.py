@@ -228,7 +228,8 @@ class Run:
 
         Options (``DrawOptions``): ``where``, what they shall be, of a model trained with
         conditions: ``"qed=0.9"`` or ``{"qed": 0.9}``; conditions not named are those of random
-        training records. The table has them all as columns. ``seed``; ``temperature``;
+        training records. The table has them all as columns. ``prompt``: how the records begin;
+        ``infill``: a record with gaps; both as the domain reads them. ``seed``; ``temperature``;
         ``settings``: options of the model that may be changed for a drawing, ``["steps=20"]``;
         ``observer``: is told what happens. Raises ConfigError for what cannot be asked for.
         """
@@ -373,7 +374,9 @@ class Run:
         result = evaluate_samples(registry(), self.config.domain, tables, watcher, quick=quick)
         if not quick:
             batches = in_order(dataset.part("test"), self.family.space, 256, self.device)
-            result.figures.update(model_figures(self.family, batches, self.config.seed))
+            held_out = holdout.combine_chunks().to_batches()
+            measure = self.domain.measure(held_out[0]) if held_out else None
+            result.figures.update(model_figures(self.family, batches, self.config.seed, measure))
         self.evaluation = result
         if save:
             write_json_atomic(self.folder / "evaluation.json", result.to_json())

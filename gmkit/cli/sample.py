@@ -36,6 +36,16 @@ def sample(
             help='What the records shall be, of a model with conditions: "label=7,qed=0.9".',
         ),
     ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", metavar="TEXT", help="How the records begin."),
+    ] = None,
+    infill: Annotated[
+        str | None,
+        typer.Option(
+            "--infill", metavar="TEXT", help="A record with gaps ____ that are to be filled."
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,6 +82,8 @@ def sample(
         "settings": changed,
         "seed": seed,
         "temperature": temperature,
+        "prompt": prompt,
+        "infill": infill,
         "observer": observer,
     }
     if out is None:

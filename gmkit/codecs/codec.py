@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from gmkit.errors import ConfigError
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
@@ -60,13 +62,17 @@ class Codec(ABC):
     """Turns records into a Batch and back. ``Config`` holds its ``codec.*`` options."""
 
     Config: ClassVar[type[BaseModel]]
+    splits: ClassVar[bool] = False
+    """Whether ``prepare`` may make several records of one, as windows of a document: then
+    ``encode`` of raw records gives a row for each of these."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """``config``: values for ``Config``; pydantic's ValidationError on a wrong one."""
         self.config: Any = self.Config.model_validate(dict(config))
 
     def prepare(self, records: pa.RecordBatch, first_row: int = 0) -> Prepared:
-        """Normalise records and set aside the unusable; keeps order; picklable and pure.
+        """Normalise records and set aside the unusable; keeps order; picklable and pure; what is
+        prepared already stays as it is.
 
         ``first_row``: the source row of the batch's first record, for the rejects.
         """
@@ -95,6 +101,10 @@ class Codec(ABC):
 
         return Conditions()
 
+    def notes(self) -> list[str]:
+        """What a user should know of how the data was read, a sentence each; after ``fit``."""
+        return []
+
     @property
     @abstractmethod
     def space(self) -> Space:
@@ -110,6 +120,18 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, batch: Batch) -> pa.RecordBatch:
         """Records for tensors. Never raises on anything of the space's shapes and ranges."""
+
+    def partial(self, text: str, *, gaps: bool = False) -> tuple[Batch, Batch]:
+        """A record of which only a part is known, written as a person would: tensors of one row
+        without conditions, and for each field a mask of its elements that are known.
+
+        ``text`` is how the record begins; with ``gaps`` it is a whole record in which each run of
+        two underscores or more is unknown. Raises ConfigError for what cannot be a part.
+        """
+        raise ConfigError(
+            "records of this kind cannot be begun by a prompt",
+            hint="Leave out --prompt and --infill.",
+        )
 
     @abstractmethod
     def state(self) -> CodecState:

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from typing import Protocol
 
 from gmkit.codecs.vocab import TokenVocabulary
 from gmkit.errors import DataError
@@ -16,6 +17,14 @@ LONGEST = 100_000
 """Distinct sequences kept to find the greatest length: exact for data with no more."""
 _RARE = 10
 """A merge has to occur in about this many sequences of the sample, or in 0.1 % of them."""
+
+
+class Encodes(Protocol):
+    """A vocabulary, as far as lengths need one."""
+
+    def encode(self, sequences: list[Sequence[str]]) -> list[list[int]]:
+        """Ids of each sequence of atom tokens."""
+        ...
 
 
 class Smallest:
@@ -84,6 +93,10 @@ class SequenceSketch:
             both._longest.update(part._longest)
         return both
 
+    def sample(self) -> list[str]:
+        """A uniform sample of the distinct sequences, all of them where there are few."""
+        return self._sample.items()
+
     def vocabulary(self, merges: int, split: Callable[[str], list[str]]) -> TokenVocabulary:
         """Atom tokens and up to ``merges`` pairs learned on the sample. Raises DataError."""
         if not self.atoms:
@@ -92,7 +105,7 @@ class SequenceSketch:
         rare = max(_RARE, len(sample) // 1000)
         return TokenVocabulary.learn(self.atoms, sample, merges=merges, min_frequency=rare)
 
-    def length(self, vocabulary: TokenVocabulary, split: Callable[[str], list[str]]) -> int:
+    def length(self, vocabulary: Encodes, split: Callable[[str], Sequence[str]]) -> int:
         """The greatest number of ``vocabulary``'s tokens in any sequence that was added.
 
         Merging only shortens, so no sequence below the kept ones can be longer than the
@@ -108,9 +121,7 @@ class SequenceSketch:
             longest = max(longest, len(split(texts[-1])))
         return longest
 
-    def lengths(
-        self, vocabulary: TokenVocabulary, split: Callable[[str], list[str]]
-    ) -> Counter[int]:
+    def lengths(self, vocabulary: Encodes, split: Callable[[str], Sequence[str]]) -> Counter[int]:
         """Number of ``vocabulary``'s tokens → how many sequences of the sample have as many."""
         found: Counter[int] = Counter()
         texts = self._sample.items()

@@ -40,16 +40,17 @@ from torch import Tensor
 
 from gmkit.codecs import Batch
 from gmkit.errors import ConfigError
+from gmkit.families.blockwise import block_losses, check_blocks, draw_blocks
+from gmkit.families.divergence import divergence
 from gmkit.families.family import Family, FamilyConfig, Step
 from gmkit.fields import FieldScores, Process, Space
-from gmkit.fields.process import T_MIN, Objective, Sampler, Schedule
+from gmkit.fields.process import T_MIN, Masking, Objective, Sampler, Schedule
 from gmkit.fields.space import Params
 from gmkit.trunks import TrunkConfig, build_trunk
+from gmkit.trunks.trunk import BlockDenoiser
 
 BOUND_TIMES = 8
 """Times a record's bound is averaged over, for each of the samples asked for."""
-EXACT_TRACE = 16
-"""Up to so many elements the divergence of the flow is computed exactly, beyond by random signs."""
 FLOW_STEPS = 64
 """Steps of the integral of the exact likelihood, by Heun's rule: two networks' answers each."""
 
@@ -62,11 +63,19 @@ class DiffusionConfig(FamilyConfig):
     min_snr: float = Field(
         5.0, ge=0, description="cap of the signal-to-noise weight; 0: the objective's own weight"
     )
+    masking: Masking = Field("rate", description="of categories; count: loss of less variance")
+    block: int = Field(
+        0, ge=0, le=4096, description="elements of a sequence drawn together; 0: all, 1: one by one"
+    )
+    anneal: float = Field(
+        0.5, ge=0, lt=1, description="share of the training with blocks of one element"
+    )
     learned_variance: bool = Field(False, description="learn the variance of ancestral steps")
     condition_drop: float = Field(0.1, ge=0, lt=1, description="share trained without condition")
     sampler: Sampler = Field("dpm++", description="how to step from noise to data")
     steps: int = Field(50, ge=1, le=10_000, description="steps of a drawing")
     guidance: float = Field(1.0, ge=0, description="above 1: nearer to the condition")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw only of the likeliest classes")
 
 
 class Diffusion(Family):
@@ -75,23 +84,32 @@ class Diffusion(Family):
     Config = DiffusionConfig
     config: DiffusionConfig
     capabilities: ClassVar[frozenset[str]] = frozenset({"log_prob", "complete", "denoise_error"})
-    adjustable: ClassVar[frozenset[str]] = frozenset({"sampler", "steps", "guidance"})
+    adjustable: ClassVar[frozenset[str]] = frozenset({"sampler", "steps", "guidance", "top_p"})
 
     def __init__(self, space: Space, config: DiffusionConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)
-        self.denoiser = build_trunk(space, trunk).denoiser()
+        made = build_trunk(space, trunk)
+        if config.block:
+            check_blocks(space)
+            self.blocks: BlockDenoiser | None = made.block_denoiser(config.block)
+        else:
+            self.blocks = None
+            self.denoiser = made.denoiser()
 
     @property
     def process(self) -> Process:
         """The noising process of the options."""
         config = self.config
         return Process(
-            schedule=config.schedule,
+            schedule="flow" if config.block else config.schedule,
+            masking="count" if config.block else config.masking,
+            block=config.block,
             objective=config.objective,
             sampler=config.sampler,
             min_snr=config.min_snr,
             learned_variance=config.learned_variance,
             log_snr_first=self.space.log_snr_first,
+            top_p=config.top_p,
         )
 
     # ------------------------------------------------------------ training
@@ -101,14 +119,19 @@ class Diffusion(Family):
         each field's, when there are several."""
         process, rows = self.process, _rows(batch)
         t = _even_times(rows, step.rng, _device(batch))
-        noisy = self.space.corrupt(batch, t, step.rng, process)
         drop = None
         if self.space.condition is not None and self.config.condition_drop > 0:
             chance = torch.rand(rows, generator=step.rng, device=step.rng.device)
             drop = chance.to(t.device) < self.config.condition_drop
+        sizes = self._sizes(batch)
+        if self.blocks is not None:
+            early = step.progress < self.config.anneal
+            given = (self.blocks, self.space, process)
+            found = block_losses(given, batch, t, drop, step.rng, early=early)
+            return {name: value / sum(sizes.values()) for name, value in found.items()}
+        noisy = self.space.corrupt(batch, t, step.rng, process)
         params = self.denoiser(noisy, t, batch, drop)
         terms = self.space.denoise_loss(params, batch, noisy, t, process)
-        sizes = self._sizes(batch)
         total = torch.stack(list(terms.values())).sum() / sum(sizes.values())
         shown = {name: (value.sum() / sizes[name]).detach() for name, value in terms.items()}
         return {"loss": total, **(shown if len(shown) > 1 else {})}
@@ -139,10 +162,17 @@ class Diffusion(Family):
         return self._reverse(start, condition or {}, rng, process, None, None)
 
     @torch.no_grad()
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """The known part is put in at every step, noised as far as the rest (Lugmayr et al. 2022,
         "RePaint", eq. 8); categories that are known are never masked."""
-        process, batch = self.process, self.space.full(batch)
+        process = replace(self.process, temperature=temperature)
+        batch = self.space.full(batch)
         known = {
             name: _full_mask(mask, batch[name]) for name, mask in known.items() if name in batch
         }
@@ -161,6 +191,19 @@ class Diffusion(Family):
         known: Mapping[str, Tensor] | None,
     ) -> Batch:
         """Step ``noisy`` from t = 1 to 0."""
+        if self.blocks is not None:
+            noisy = self._put(noisy, given, known, torch.zeros(1), rng, process)
+            config = self.config
+            return draw_blocks(
+                self.blocks,
+                self.space,
+                noisy,
+                condition,
+                rng,
+                process,
+                config.steps,
+                config.guidance,
+            )
         rows, before = _rows(noisy), None
         times = torch.linspace(1, 0, self.config.steps + 1, device=self._device)
         for now, then in itertools.pairwise(times):
@@ -227,10 +270,18 @@ class Diffusion(Family):
             share = torch.rand(rows, generator=rng, device=rng.device).to(self._device)
             t, weight = self._bound_times(share, number, rounds, process)
             noisy = self.space.corrupt(batch, t, rng, process)
-            terms = self.space.bound(self.denoiser(noisy, t, batch), batch, noisy, t, process)
+            params = self._answers(noisy, t, batch)
+            terms = self.space.bound(params, batch, noisy, t, process)
             for name, value in terms.items():
                 total[name] = total[name] + weight * value / rounds
         return FieldScores(total, torch.stack(list(total.values())).sum(0))
+
+    def _answers(self, noisy: Batch, t: Tensor, batch: Batch) -> Params:
+        """The network's, of noised records of which the clean ones are known."""
+        if self.blocks is None:
+            return self.denoiser(noisy, t, batch)
+        answers: Params = self.blocks(noisy, batch, batch)[0]
+        return answers
 
     def _bound_times(
         self, share: Tensor, number: int, rounds: int, process: Process
@@ -307,8 +358,8 @@ class Diffusion(Family):
                 process,
             )
             velocity = torch.cat([value.flatten(1) for value in slopes.values()], dim=1)
-            divergence = _divergence(velocity, flat, rng)
-        return {name: value.detach() for name, value in slopes.items()}, divergence.detach()
+            spread = divergence(velocity, flat, rng)
+        return {name: value.detach() for name, value in slopes.items()}, spread.detach()
 
     @torch.no_grad()
     def denoise_error(self, batch: Batch, t: float, rng: torch.Generator) -> FieldScores:
@@ -316,7 +367,7 @@ class Diffusion(Family):
         process, rows = self.process, _rows(batch)
         times = torch.full((rows,), t, device=self._device)
         noisy = self.space.corrupt(batch, times, rng, process)
-        params = self.denoiser(noisy, times, batch)
+        params = self._answers(noisy, times, batch)
         fields = self.space.denoise_loss(params, batch, noisy, times, process)
         return FieldScores(fields, torch.stack(list(fields.values())).sum(0))
 
@@ -330,20 +381,6 @@ def _even_times(rows: int, rng: torch.Generator, device: torch.device) -> Tensor
     start = torch.rand(1, generator=rng, device=rng.device).to(device)
     order = torch.randperm(rows, generator=rng, device=rng.device).to(device)
     return (start + order / rows) % 1.0
-
-
-def _divergence(velocity: Tensor, x: Tensor, rng: torch.Generator) -> Tensor:
-    """Σ_i ∂v_i/∂x_i per record: exactly for few elements, else by Hutchinson's estimate
-    εᵀ(∂v/∂x)ε with random signs (Grathwohl et al. 2019)."""
-    if x.shape[1] <= EXACT_TRACE:
-        columns = [
-            torch.autograd.grad(velocity[:, i].sum(), x, retain_graph=True)[0][:, i]
-            for i in range(x.shape[1])
-        ]
-        return torch.stack(columns).sum(0)
-    signs = torch.randint(0, 2, x.shape, generator=rng, device=rng.device).to(x) * 2 - 1
-    (pulled,) = torch.autograd.grad((velocity * signs).sum(), x)
-    return (pulled * signs).sum(1)
 
 
 def _full_mask(mask: Tensor, value: Tensor) -> Tensor:

@@ -115,9 +115,21 @@ class Family(nn.Module, ABC):
         """Records from latents."""
         raise NotImplementedError
 
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def figures(self, batches: list[Batch], rng: torch.Generator) -> dict[str, tuple[float, str]]:
+        """Figures of the model's own on held-out records, name → (value, better: higher, lower or
+        match), for the evaluation. None by default."""
+        return {}
 
     def critic(self, batch: Batch) -> Tensor:
         """Scores of records, (B,): higher is more like the data. Their scale and origin are the

@@ -57,6 +57,10 @@ class Latent(ABC):
         """z ~ q(z|x) from an encoder's head (B, params · D)."""
 
     @abstractmethod
+    def log_posterior(self, head: Tensor, value: Tensor) -> Tensor:
+        """log q(z|x) in nats, (N, B): of each of N values (N, D) under each of B heads."""
+
+    @abstractmethod
     def settle(self, head: Tensor) -> Tensor:
         """The value (B, D) that q(z|x) has without noise."""
 
@@ -97,6 +101,12 @@ class GaussianLatent(Latent):
             -0.5 * (z**2).sum(1) - constant,
         )
 
+    def log_posterior(self, head: Tensor, value: Tensor) -> Tensor:
+        """The Gaussian density."""
+        mean, log_scale = self.split(head)
+        off = (value[:, None] - mean) * torch.exp(-log_scale)
+        return -(0.5 * off**2 + log_scale).sum(-1) - 0.5 * self.size * math.log(2 * math.pi)
+
     def settle(self, head: Tensor) -> Tensor:
         """μ."""
         return self.split(head)[0]
@@ -131,6 +141,11 @@ class FSQLatent(Latent):
         nats = math.log(self.levels)
         certain = torch.zeros(len(head), device=head.device)
         return Drawn(codes, read, torch.full_like(head, nats), certain, certain - self.size * nats)
+
+    def log_posterior(self, head: Tensor, value: Tensor) -> Tensor:
+        """0 for the encoder's own codes, −∞ for others."""
+        same = (value[:, None] == self.settle(head)).all(-1)
+        return torch.where(same, 0.0, -math.inf)
 
     def settle(self, head: Tensor) -> Tensor:
         """The codes."""

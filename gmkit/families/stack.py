@@ -137,6 +137,10 @@ class Stack(Family):
         """The first's latents, without noise and in its own units."""
         return self.first.encode(batch)
 
+    def figures(self, batches: list[Batch], rng: torch.Generator) -> dict[str, tuple[float, str]]:
+        """The first's."""
+        return self.first.figures(batches, rng)
+
     def latent_field(self) -> Field:
         """The first's."""
         return self.first.latent_field()
@@ -170,10 +174,14 @@ def _reconstruct(self: Stack, batch: Batch, rng: torch.Generator) -> Batch:
 
 
 def _complete(
-    self: Stack, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator
+    self: Stack,
+    batch: Batch,
+    known: Mapping[str, Tensor],
+    rng: torch.Generator,
+    temperature: float = 1.0,
 ) -> Batch:
     """By the first."""
-    return self.first.complete(batch, known, rng)
+    return self.first.complete(batch, known, rng, temperature)
 
 
 @torch.no_grad()

@@ -35,6 +35,8 @@ from gmkit.fields import Field as SpaceField
 from gmkit.fields import FieldScores, Space
 from gmkit.trunks import TrunkConfig, build_trunk
 
+AGGREGATED = 2000
+"""Records over which q(z) is averaged."""
 COMPLETION_ROUNDS = 10
 """Rounds of ``complete``; Rezende et al. 2014, appendix F, used 15 on images."""
 
@@ -55,6 +57,7 @@ class VAEConfig(FamilyConfig):
     cycles: int = Field(4, ge=1, description="rises of the cyclic schedule")
     free_bits: float = Field(0.0, ge=0, description="nats a latent dimension has for free")
     word_drop: float = Field(0.0, ge=0, lt=1, description="share of hidden decoder inputs")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw only of the likeliest classes")
 
 
 class VAE(Family):
@@ -65,6 +68,7 @@ class VAE(Family):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"log_prob", "reconstruct", "encode", "complete"}
     )
+    adjustable: ClassVar[frozenset[str]] = frozenset({"top_p"})
 
     def __init__(self, space: Space, config: VAEConfig, trunk: TrunkConfig) -> None:
         super().__init__(space, config, trunk)
@@ -138,6 +142,22 @@ class VAE(Family):
         fields[latent_name(fields)] = total - torch.stack(list(fields.values())).sum(0)
         return FieldScores(fields, total)
 
+    @torch.no_grad()
+    def figures(self, batches: list[Batch], rng: torch.Generator) -> dict[str, tuple[float, str]]:
+        """How much the latent is used, in nats a record: ``KL``, E[KL(q(z|x) ‖ p(z))], and of it
+        the ``mutual information`` of z and x, E[log q(z|x) − log q(z)], with the aggregate q(z)
+        over as many records as are given, up to ``AGGREGATED`` (Hoffman & Johnson 2016, "ELBO
+        surgery"). It is at most the log of their number. 0 for a latent that is ignored."""
+        heads = torch.cat([self.encoder(batch).float() for batch in batches])[:AGGREGATED]
+        drawn = self.latent.draw(heads, rng)
+        parts = torch.split(drawn.value, 64)  # (64, records, dimensions) at once
+        near = torch.cat([self.latent.log_posterior(heads, part) for part in parts])
+        aggregate = torch.logsumexp(near, 1) - math.log(len(heads))
+        return {
+            "KL (nats)": (float(drawn.kl.sum(1).mean()), "match"),
+            "mutual information (nats)": (float((near.diagonal() - aggregate).mean()), "higher"),
+        }
+
     # ------------------------------------------------------------ the latent
 
     def latent_field(self) -> SpaceField:
@@ -169,7 +189,8 @@ class VAE(Family):
         temperature: float = 1.0,
     ) -> Batch:
         """x ~ p(x|z)."""
-        return self.decoder.generate(self.latent.read(latent), condition or {}, rng, temperature)
+        read, top_p = self.latent.read(latent), self.config.top_p
+        return self.decoder.generate(read, condition or {}, rng, temperature, top_p=top_p)
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch, rng: torch.Generator) -> Batch:
@@ -177,15 +198,22 @@ class VAE(Family):
         return self.decode(self.encode(batch), batch, rng, temperature=0.0)
 
     @torch.no_grad()
-    def complete(self, batch: Batch, known: Mapping[str, Tensor], rng: torch.Generator) -> Batch:
+    def complete(
+        self,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Batch:
         """Pseudo-Gibbs (Rezende et al. 2014, appendix F): fill from a prior draw, then repeat
         z ~ q(z|x), unknown part ~ p(x|z)."""
         rows = len(next(iter(batch.values())))
         z = self.latent.read(self.latent.prior(rows, rng, self._device))
-        filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
+        top_p = self.config.top_p
+        filled = self.decoder.generate(z, batch, rng, temperature, batch, known, top_p)
         for _ in range(COMPLETION_ROUNDS):
             z = self.posterior({**batch, **filled}, rng).read
-            filled = self.decoder.generate(z, batch, rng, given=batch, known=known)
+            filled = self.decoder.generate(z, batch, rng, temperature, batch, known, top_p)
         return filled
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gmkit.errors import DataError
 from gmkit.fields.field import Before, Field, expand
+from gmkit.fields.masking import counted_share, hide_counted, reveal_counted
 from gmkit.fields.process import T_MIN, Process
 
 
@@ -126,6 +128,16 @@ class Categorical(Field):
         """A draw of softmax(params / temperature), closed after the first ``end``."""
         return self.close(self._draw(params, rng, temperature))
 
+    def narrow(self, params: Tensor, top_p: float, temperature: float = 1.0) -> Tensor:
+        """Logits of −∞ outside of the nucleus (Holtzman et al. 2020, "The curious case of neural
+        text degeneration"), which is that of softmax(params / temperature)."""
+        if top_p >= 1 or temperature == 0:
+            return params
+        chance, order = torch.softmax(params.float() / temperature, -1).sort(-1, descending=True)
+        before = chance.cumsum(-1) - chance  # of the likelier ones: the first always stays
+        outside = torch.empty_like(order, dtype=torch.bool).scatter_(-1, order, before >= top_p)
+        return params.masked_fill(outside, -math.inf)
+
     def relax(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Straight-through Gumbel-softmax (Jang et al. 2017): one-hot forward, soft backward."""
         uniform = torch.rand(params.shape, generator=rng, device=rng.device).to(params.device)
@@ -164,10 +176,21 @@ class Categorical(Field):
     def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """Each element masked with probability 1 − α(t); the end stays where lengths are known."""
         uniform = torch.rand(value.shape, generator=rng, device=rng.device).to(value.device)
-        hidden = uniform < expand(process.masked(t), value)
-        if self.length_shares is not None:
-            hidden = hidden & self._inside(self.length_of(value), value)
+        if self._counts(process):
+            hidden = hide_counted(uniform, self._maskable(value), t, process)
+        else:
+            hidden = (uniform < expand(process.masked(t), value)) & self._maskable(value)
         return torch.where(hidden, torch.full_like(value, self.size), value)
+
+    def _counts(self, process: Process) -> bool:
+        """Whether exactly so many elements are masked: only where there are many, in order."""
+        return self.layout == "sequence" and process.masking == "count"
+
+    def _maskable(self, value: Tensor) -> Tensor:
+        """All, or where lengths are known those before the end."""
+        if self.length_shares is None:
+            return torch.ones_like(value, dtype=torch.bool)
+        return self._inside(self.length_of(value), value)
 
     def denoise_loss(
         self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
@@ -175,16 +198,19 @@ class Categorical(Field):
         """Cross-entropy of masked elements times −α′(t)/(1 − α(t)).
 
         Summed over elements and averaged over t ~ U(0, 1) this is the NELBO in nats
-        (Sahoo et al. 2024, eq. 10). The rate is a finite difference, good for any schedule.
+        (Sahoo et al. 2024, eq. 10). The rate is a finite difference, good for any schedule. With
+        exact counts 1 − α(t) is the share that is masked of the record, or of each block.
         """
-        low, high = (t - T_MIN / 2).clamp(0, 1), (t + T_MIN / 2).clamp(0, 1)
-        slope = (process.masked(high) - process.masked(low)) / (high - low)
-        rate = slope / process.masked(t).clamp(min=T_MIN)
+        rate = expand(process.masked_slope(t), value)
+        if self._counts(process):
+            rate = rate / counted_share(noisy == self.size, self._maskable(value), process)
+        else:
+            rate = rate / expand(process.masked(t), value).clamp(min=T_MIN)
         logits = self._allowed(params.float(), noisy)
         loss = F.cross_entropy(
             logits.reshape(-1, self.size), value.reshape(-1).long(), reduction="none"
         ).reshape(value.shape)
-        return torch.where(noisy == self.size, expand(rate, loss) * loss, torch.zeros_like(loss))
+        return torch.where(noisy == self.size, rate * loss, torch.zeros_like(loss))
 
     def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
         """Logits of the clean classes."""
@@ -205,8 +231,13 @@ class Categorical(Field):
         share = (process.masked(t) - process.masked(s)) / process.masked(t).clamp(min=T_MIN)
         share = torch.where(s <= 0, torch.ones_like(share), share)  # a clean value has no mask
         uniform = torch.rand(noisy.shape, generator=rng, device=rng.device).to(noisy.device)
-        reveal = (noisy == self.size) & (uniform < expand(share, noisy))
-        value = torch.where(reveal, self._draw(clean, rng, process.temperature), noisy)
+        masked = noisy == self.size
+        if self._counts(process):
+            reveal = reveal_counted(uniform, masked, share)
+        else:
+            reveal = masked & (uniform < expand(share, noisy))
+        narrowed = self.narrow(clean, process.top_p, process.temperature)
+        value = torch.where(reveal, self._draw(narrowed, rng, process.temperature), noisy)
         return self.close(value) if bool((s <= 0).all()) else value
 
     def bound(

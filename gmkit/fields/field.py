@@ -96,6 +96,11 @@ class Field(ABC):
     def sample(self, params: Tensor, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Draw a value; ``temperature`` 0 gives the mode."""
 
+    def narrow(self, params: Tensor, top_p: float, temperature: float = 1.0) -> Tensor:
+        """``params`` without what is unlikely, where values are counted: only the fewest classes
+        that together have the probability ``top_p`` remain."""
+        return params
+
     # ------------------------------------------------------------ adversarial (GAN)
 
     @abstractmethod

@@ -29,6 +29,7 @@ from torch import Tensor
 
 Schedule = Literal["linear", "cosine", "flow"]
 Objective = Literal["mean", "noise", "data", "velocity", "flow"]
+Masking = Literal["rate", "count"]
 Sampler = Literal["ancestral", "ddim", "dpm++", "heun", "euler"]
 T_MIN = 1e-4
 """Times are kept this far from 0 and 1, where a ratio of α and σ would be infinite."""
@@ -60,6 +61,13 @@ class Process:
     """λ at which the bound of real values begins, where the noise is far below what matters."""
     temperature: float = 1.0
     """Of draws while sampling: scales the noise of ancestral steps and divides logits."""
+    masking: Masking = "rate"
+    """rate: each category is masked alike and alone; count: exactly so many of a record, or of a
+    block, which makes the loss vary less."""
+    block: int = 0
+    """Elements of a sequence that are masked and drawn together, after those before; 0: all."""
+    top_p: float = 1.0
+    """Of draws of categories: the probability that the classes drawn from have together."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown name or a negative cap."""
@@ -67,9 +75,12 @@ class Process:
             ("schedule", self.schedule, get_args(Schedule)),
             ("objective", self.objective, get_args(Objective)),
             ("sampler", self.sampler, get_args(Sampler)),
+            ("masking", self.masking, get_args(Masking)),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r} is none of {', '.join(known)}")
+        if self.block < 0:
+            raise ValueError(f"block is {self.block}, expected 0 or more")
         if self.min_snr < 0:
             raise ValueError(f"min_snr is {self.min_snr}, expected 0 or more")
 
@@ -100,6 +111,11 @@ class Process:
         if self.schedule == "cosine":
             return 2 * torch.sin(0.25 * math.pi * t) ** 2
         return -torch.expm1(-0.25 * 19.9 * t**2 - 0.05 * t)
+
+    def masked_slope(self, t: Tensor) -> Tensor:
+        """The derivative of ``masked`` by t, as a finite difference."""
+        low, high = (t - T_MIN / 2).clamp(0, 1), (t + T_MIN / 2).clamp(0, 1)
+        return (self.masked(high) - self.masked(low)) / (high - low)
 
     def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(α′, σ′), the derivatives by t."""

@@ -160,6 +160,10 @@ class Space:
         """A draw of every field."""
         return self._map(lambda name, f: f.sample(params[name], rng, temperature))
 
+    def narrow(self, params: Params, top_p: float, temperature: float = 1.0) -> Params:
+        """Parameters without what is unlikely."""
+        return self._map(lambda name, f: f.narrow(params[name], top_p, temperature))
+
     def relax(
         self, params: Params, rng: torch.Generator, temperature: float = 1.0
     ) -> dict[str, Tensor]:

@@ -15,9 +15,12 @@ SAMPLES = 8
 """Importance samples of the bound: enough to close most of the gap, cheap enough for a report."""
 
 
-def model_figures(family: Family, batches: list[Batch], seed: int) -> dict[str, Figure]:
+def model_figures(
+    family: Family, batches: list[Batch], seed: int, measure: tuple[str, int] | None = None
+) -> dict[str, Figure]:
     """By capability: ``bound`` (− log p in nats a record), ``bound/dim`` (bits an informative
-    element), ``reconstruction`` (share of records that come back unchanged)."""
+    element), ``reconstruction`` (share of records that come back unchanged); and those the family
+    has of its own. ``measure``: a further unit and how many of it the records hold together."""
     figures: dict[str, Figure] = {}
     rows = sum(len(next(iter(batch.values()))) for batch in batches)
     if "log_prob" in family.capabilities and rows:
@@ -29,6 +32,14 @@ def model_figures(family: Family, batches: list[Batch], seed: int) -> dict[str, 
         figures["bound (nats)"] = Figure("bound (nats)", total / rows, math.nan, "lower")
         name = "bound (bits/dim)"
         figures[name] = Figure(name, total / elements / math.log(2), math.nan, "lower")
+        if measure is not None:
+            unit, count = measure
+            name = f"bound (bits/{unit})"
+            figures[name] = Figure(name, total / count / math.log(2), math.nan, "lower")
+    if rows:
+        rng = generator(seed, "figures", device=_device(family))
+        for name, (value, better) in family.figures(batches, rng).items():
+            figures[name] = Figure(name, value, math.nan, better)
     if "reconstruct" in family.capabilities and rows:
         same = 0
         for number, batch in enumerate(batches):

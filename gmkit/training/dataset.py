@@ -97,13 +97,13 @@ def build_dataset(
     fitted = read_codec(entry, type(codec))
     encoded = load_tensors(entry / "encoded.safetensors")
     shares = {"train": 1 - config.valid - config.test, "valid": config.valid, "test": config.test}
-    keys = (domain.keys(batch) for batch in records.to_batches())
+    groups = (domain.groups(batch) for batch in records.to_batches())
     dataset = Dataset(
         name=source.name,
         fingerprint=fingerprint,
         records=records,
         encoded=encoded,
-        parts=split(keys, shares, seed),
+        parts=split(groups, shares, seed),
         rejects=entry / REJECTS if facts["rejected"] else None,
         rejected=int(facts["rejected"]),
     )
@@ -196,12 +196,12 @@ def _prepared(
         raw = itertools.chain(ahead, raw)
     results = map_batches(partial(_prepare, codec), raw, workers=default_workers(), rows_hint=total)
     with RejectFile(folder / REJECTS) as rejects, _placed(source):
-        for result in results:
+        for rows, result in results:
             named = [r._replace(column=source.stored_name(r.column)) for r in result.rejects]
             rejects.add(named)
             if named and facts["first"] is None:
                 facts["first"] = named[0]._asdict()
-            facts["rows"] += len(result.records) + len(named)
+            facts["rows"] += rows
             facts["rejected"] += len(named)
             observer.advance(facts["rows"], total)
             if len(result.records):
@@ -223,10 +223,10 @@ def _placed(source: Source) -> Iterator[None]:
         ) from error
 
 
-def _prepare(codec: Codec, numbered: tuple[int, pa.RecordBatch]) -> Prepared:
-    """In a worker process."""
+def _prepare(codec: Codec, numbered: tuple[int, pa.RecordBatch]) -> tuple[int, Prepared]:
+    """How many records there were, and what became of them; in a worker process."""
     first_row, records = numbered
-    return codec.prepare(records, first_row)
+    return len(records), codec.prepare(records, first_row)
 
 
 def _limited(

@@ -192,6 +192,8 @@ def _begin(
     copied = copy_rejects(dataset, folder)
     if copied is not None:
         observer.note(f"{dataset.rejected:,} unusable records set aside in {copied}")
+    for note in codec.notes():
+        observer.note(note)
     family = new_family(resolved, codec)
     return Session(folder, resolved, dataset, codec, family, observer, began)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.fields import Categorical, Field, Space
 from gmkit.fields.space import Params
+from gmkit.trunks.blocks import SequenceBlockDenoiser
 from gmkit.trunks.both_ways import SequenceCritic, SequenceDenoiser, SequenceGenerator
 from gmkit.trunks.inputs import (
     ConditionInput,
@@ -94,14 +95,15 @@ class SequenceDecoder(Decoder):
         temperature: float = 1.0,
         given: Batch | None = None,
         known: Mapping[str, Tensor] | None = None,
+        top_p: float = 1.0,
     ) -> Batch:
         """Element by element with cached keys and values; a record stops at its end."""
         context = self._context(latent, condition)
-        flat = (
-            Space(self.flat).sample(self._flat_params(context), rng, temperature)
-            if self.flat
-            else {}
-        )
+        flat: Batch = {}
+        if self.flat:
+            beside = Space(self.flat)
+            narrowed = beside.narrow(self._flat_params(context), top_p, temperature)
+            flat = beside.sample(narrowed, rng, temperature)
         drawn = {
             name: self._blank(f, len(latent), latent.device) for name, f in self.sequences.items()
         }
@@ -111,7 +113,7 @@ class SequenceDecoder(Decoder):
             for name, f in self.sequences.items()
             if isinstance(f, Categorical) and f.end is not None
         }
-        last = _last_known(ends, given, known)
+        last, written = _last_known(ends, given, known), Space(self.sequences)
         current: Batch = {}
         caches = self.body.caches(len(latent), self.length, context)
         x = (self.start + context)[:, None]
@@ -121,7 +123,8 @@ class SequenceDecoder(Decoder):
                 if name in last:  # no end before what is known to come
                     early = step < last[name][rows]
                     params[name][early, :, end] = -math.inf
-            before, current = current, Space(self.sequences).sample(params, rng, temperature)
+            narrowed = written.narrow(params, top_p, temperature)
+            before, current = current, written.sample(narrowed, rng, temperature)
             for name in before.keys() & ends:  # an ended sequence stays so beside another
                 over = before[name] == ends[name]
                 current[name] = current[name].masked_fill(over, ends[name])
@@ -186,6 +189,10 @@ class SequenceTrunk(Trunk):
     def denoiser(self) -> SequenceDenoiser:
         """Looks both ways over noisy elements."""
         return SequenceDenoiser(self.space, self.config)
+
+    def block_denoiser(self, block: int) -> SequenceBlockDenoiser:
+        """Looks both ways in a block and back over what comes before."""
+        return SequenceBlockDenoiser(self.space, self.config, block)
 
 
 def _at(

@@ -46,6 +46,13 @@ class Cache:
         """Only some records."""
         return Cache(self.keys[rows], self.values[rows])
 
+    def put(self, keys: Tensor, values: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Store those of the positions from ``step`` on; all up to the last of these."""
+        end = step + keys.shape[2]
+        self.keys[:, :, step:end] = keys
+        self.values[:, :, step:end] = values
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
 
 class Attention(nn.Module):
     """Multi-head self-attention over positions."""
@@ -68,18 +75,19 @@ class Attention(nn.Module):
         cache: Cache | None = None,
         step: int = 0,
     ) -> Tensor:
-        """x (B, L, width). ``angles``: None where positions have no order. ``mask``: (B, 1, 1, L),
-        True where a position may be looked at. With a ``cache`` x is the single position ``step``,
-        which looks back over the cache."""
+        """x (B, L, width). ``angles``: None where positions have no order. ``mask``: (B or 1, 1,
+        L or 1, L), True where a position may be looked at. With a ``cache`` x are the positions
+        from ``step`` on, which look back over the cache and at each other, with ``causal`` only
+        back."""
         B, L, width = x.shape
         q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = self.query_norm(q), self.key_norm(k)
         if angles is not None:
             q, k = rotate(q, *angles), rotate(k, *angles)
         if cache is not None:
-            cache.keys[:, :, step : step + 1] = k
-            cache.values[:, :, step : step + 1] = v
-            k, v = cache.keys[:, :, : step + 1], cache.values[:, :, : step + 1]
+            k, v = cache.put(k, v, step)
+            if causal and L > 1:
+                mask = torch.ones(L, k.shape[2], dtype=torch.bool, device=x.device).tril(step)
         found = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=causal and cache is None
         )
@@ -124,19 +132,41 @@ class Transformer(nn.Module):
         self.heads = head_count(width, head_width)
         self.head_width = width // self.heads
 
-    def forward(self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """x (B, L, width); ``mask`` (B, L) True where a position counts."""
-        angles = self._angles(torch.arange(x.shape[1], device=x.device), x.dtype)
-        allowed = None if mask is None else mask[:, None, None, :]
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, L, width); ``mask`` (B, L) True where a position counts, or (B or 1, L, L) where
+        the first may look at the second. ``positions`` (L,), by default 0, 1, …"""
+        places = torch.arange(x.shape[1], device=x.device) if positions is None else positions
+        angles = self._angles(places, x.dtype)
+        allowed = mask
+        if mask is not None:
+            allowed = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
         for block in self.blocks:
             x = block(x, angles, allowed, causal)
         return self.norm(x)
 
-    def step(self, x: Tensor, caches: Sequence[Cache], step: int) -> Tensor:
-        """One further position of a causal pass: x (B, 1, width) at position ``step``."""
-        angles = self._angles(torch.arange(step, step + 1, device=x.device), x.dtype)
+    def step(
+        self,
+        x: Tensor,
+        caches: Sequence[Cache],
+        step: int,
+        *,
+        causal: bool = True,
+        first: int | None = None,
+    ) -> Tensor:
+        """Further positions of a pass: x (B, K, width), kept in the caches from ``step`` on, at the
+        positions from ``first`` on (by default ``step``)."""
+        begin = step if first is None else first
+        places = torch.arange(begin, begin + x.shape[1], device=x.device)
+        angles = self._angles(places, x.dtype)
         for block, cache in zip(self.blocks, caches, strict=True):
-            x = block(x, angles, None, True, cache, step)
+            x = block(x, angles, None, causal, cache, step)
         return self.norm(x)
 
     def caches(self, rows: int, length: int, like: Tensor) -> list[Cache]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from gmkit.codecs import Batch
+from gmkit.errors import ConfigError
 from gmkit.fields import Space
 from gmkit.fields.space import Params
 from gmkit.trunks.inputs import put_known
@@ -90,13 +91,15 @@ class Decoder(nn.Module, ABC):
         temperature: float = 1.0,
         given: Batch | None = None,
         known: Mapping[str, Tensor] | None = None,
+        top_p: float = 1.0,
     ) -> Batch:
         """Draw records. Where the masks ``known`` (name → (B, *shape)) are True, elements are
         taken from ``given`` and the rest is drawn to follow them.
 
         This one is for elements that are independent given the latent: all are drawn at once.
         """
-        drawn = self.space.sample(self(latent, condition), rng, temperature)
+        params = self.space.narrow(self(latent, condition), top_p, temperature)
+        drawn = self.space.sample(params, rng, temperature)
         return put_known(drawn, given, known)
 
 
@@ -136,6 +139,30 @@ class Denoiser(nn.Module, ABC):
         whose condition is withheld."""
 
 
+class BlockDenoiser(nn.Module, ABC):
+    """Noisy records read block after block: each element sees its own block, in which some are
+    masked, and what lies before the block as it is. Blocks of one element are autoregressive."""
+
+    @abstractmethod
+    def forward(
+        self, noisy: Batch | None, clean: Batch, condition: Batch, drop: Tensor | None = None
+    ) -> tuple[Params | None, Params]:
+        """Parameters of the clean elements (B, L, param_dim): given their block of ``noisy`` and
+        what comes before it, None without ``noisy``; and given only what comes before them."""
+
+    @abstractmethod
+    def begin(self, rows: int, condition: Batch, drop: Tensor | None = None) -> Any:
+        """The state of a drawing of ``rows`` records before its first block."""
+
+    @abstractmethod
+    def answer(self, state: Any, noisy: Batch) -> Params:
+        """Parameters of the elements of the next block, ``noisy`` (B, K)."""
+
+    @abstractmethod
+    def accept(self, state: Any, clean: Batch) -> None:
+        """Go on after that block, which is now ``clean`` (B, K)."""
+
+
 class Trunk(ABC):
     """Makes networks of one shape for a space."""
 
@@ -162,6 +189,13 @@ class Trunk(ABC):
     @abstractmethod
     def denoiser(self) -> Denoiser:
         """A network that reads noisy records and answers for each of their elements."""
+
+    def block_denoiser(self, block: int) -> BlockDenoiser:
+        """One that reads them block after block. Raises ConfigError where nothing is in order."""
+        raise ConfigError(
+            f"blocks need a sequence; these records are {self.space.layout}",
+            hint="Leave family.block at 0.",
+        )
 
 
 def build_trunk(space: Space, config: TrunkConfig) -> Trunk:

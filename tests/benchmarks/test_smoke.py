@@ -28,6 +28,19 @@ def run(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+def test_text_is_judged_by_its_last_tenth(tmp_path: Path) -> None:
+    corpus, out = tmp_path / "corpus.txt", tmp_path / "results.jsonl"
+    corpus.write_text("The cat sat on the mat, and the dog lay by the log.\n" * 400)
+    small = ["--set", "trunk.width=16", "--set", "trunk.depth=1", "--steps", "3", "-n", "4"]
+    run("text.py", "--corpus", str(corpus), "--json", str(out), "--models", "vae", *small)
+    (found,) = results(out)
+    goals = {goal["name"]: goal["value"] for goal in found["goals"]}
+    assert 0 < goals["vae: KL"] < goals["vae: bound"] < 5
+    row = found["tables"][0]["rows"][0]
+    assert row[0].startswith("gmkit vae")
+    assert row[2] == "0.00 M"
+
+
 def results(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 

@@ -142,3 +142,42 @@ def test_gaussian_latents_pass_through_encode_and_decode():
     nll = vae.nll_given(z, batch)["x"]
     total = nll + log_posterior - Normal(0.0, 1.0).log_prob(z).sum(1)
     assert torch.allclose(total, vae.log_prob(batch, rng(4)).total, atol=1e-4)
+
+
+def test_posterior_densities_are_those_of_the_draws():
+    latent, head = GaussianLatent(3), torch.randn(20, 6, generator=rng())
+    drawn = latent.draw(head, rng(1))
+    near = latent.log_posterior(head, drawn.value)
+    assert near.shape == (20, 20)
+    torch.testing.assert_close(near.diagonal(), drawn.log_posterior, rtol=1e-4, atol=1e-4)
+    mean, log_scale = latent.split(head)
+    other = Normal(mean[7], log_scale[7].exp()).log_prob(drawn.value[2]).sum()
+    torch.testing.assert_close(near[2, 7], other, rtol=1e-4, atol=1e-4)
+    codes, head = FSQLatent(2, 3), torch.tensor([[9.0, -9.0], [9.0, 9.0], [9.0, -9.0]])
+    same = codes.log_posterior(head, codes.settle(head)) == 0
+    assert same.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+
+
+class _Told(torch.nn.Module):
+    """An encoder whose head is the record itself."""
+
+    def forward(self, batch):
+        return batch["x"]
+
+
+@pytest.mark.parametrize(
+    ("apart", "kl", "information"), [(0.0, 0.0, 0.0), (200.0, None, math.log(50))]
+)
+def test_figures_tell_whether_a_latent_is_used(apart, kl, information):
+    """Posteriors all alike tell nothing; far apart they tell which of the records it was."""
+    space = Space({"x": Real(shape=(2,))})
+    vae = VAE(space, VAEConfig(latent=1), TrunkConfig(width=16, depth=1))
+    vae.encoder = _Told()
+    means = apart * torch.arange(50.0)
+    batches = [{"x": torch.stack((part, torch.zeros_like(part)), 1)} for part in means.split(20)]
+    found = vae.figures(batches, rng())
+    assert found["mutual information (nats)"][0] == pytest.approx(information, abs=1e-3)
+    if kl is not None:
+        assert found["KL (nats)"][0] == pytest.approx(kl, abs=1e-6)
+    else:
+        assert found["KL (nats)"][0] == pytest.approx(float(0.5 * (means**2).mean()), rel=1e-4)

@@ -88,7 +88,7 @@ def test_one_class_for_the_same_families():
 def test_players_options_and_abilities_are_the_parts():
     kind = stack(VAE, Normals, "vae", "my-normals")
     assert kind.players == ("vae.model", "my_normals.left", "my_normals.right")
-    assert kind.adjustable == {"my_normals.tone"}
+    assert kind.adjustable == {"my_normals.tone", "vae.top_p"}
     assert set(kind.Config().model_dump()) == {"share", "vae", "my_normals"}
     assert kind.capabilities == {"encode", "reconstruct", "complete", "log_prob"}
 

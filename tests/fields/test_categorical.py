@@ -214,3 +214,21 @@ def test_check_says_what_is_wrong(value, text, row):
 def test_ill_formed_fields(facts, text):
     with pytest.raises(ValueError, match=text):
         Categorical(**facts)
+
+
+def test_the_nucleus_is_the_fewest_likeliest_classes(rng):
+    field = Categorical(size=4)
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4]]).log()
+
+    def kept(top_p, temperature=1.0):
+        return (field.narrow(logits, top_p, temperature) > -math.inf).tolist()
+
+    assert kept(0.01) == [[True, False, False, False], [False, False, False, True]]
+    assert kept(0.75) == [[True, True, False, False], [False, True, True, True]]
+    assert kept(1.0) == [[True] * 4] * 2
+    assert kept(0.75, 0.2) == [[True, False, False, False], [False, False, False, True]]
+    assert kept(0.75, 0.0) == [[True] * 4] * 2
+    drawn = field.sample(field.narrow(logits[:1].expand(500, -1), 0.75), rng)
+    assert drawn.unique().tolist() == [0, 1]
+    share = float((drawn == 0).float().mean())
+    assert share == pytest.approx(0.5 / 0.8, abs=0.07)

@@ -24,6 +24,8 @@ QUICK = {
     "median_qed_ratio",
     "label accuracy",
     "frechet/digits-64",
+    "known words",
+    "divergence@3 (bits)",
 }
 """Figures that ``gmkit train`` itself computes at its end."""
 

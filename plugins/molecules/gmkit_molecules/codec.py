@@ -5,7 +5,7 @@ Nothing here imports torch until tensors are asked for, so ``prepare`` runs in l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from rdkit import Chem
 
 from gmkit.codecs.codec import Batch, Codec, CodecState, Prepared, Reject
 from gmkit.codecs.conditions import Conditions
+from gmkit.codecs.sequences import length_counts, text_column
 from gmkit.codecs.sketch import SequenceSketch
 from gmkit.errors import ArtifactError, ConfigError, DataError, did_you_mean
 from gmkit_molecules.chemistry import explain, parse, quietly
@@ -91,7 +92,7 @@ class MoleculeCodec(Codec):
         rejects, kept, smiles, texts = [], [], [], []
         self._check_conditions(records)
         with quietly():
-            for row, value in enumerate(_strings(records)):
+            for row, value in enumerate(text_column(records, COLUMN, "SMILES")):
                 try:
                     canonical, text = self._translate(value)
                 except NotationError as error:
@@ -268,36 +269,7 @@ class MoleculeCodec(Codec):
         codec._conditions = Conditions.from_state(CodecState(facts["conditions"]))
         if list(codec._conditions.names) != codec.config.condition:
             raise ArtifactError("the molecules codec's conditions are not those of its config")
-        lengths = _lengths(facts["lengths"], facts["length"])
+        lengths = length_counts(facts["lengths"], facts["length"], "molecules")
         vocabulary = TokenVocabulary.from_json(facts["vocabulary"])
         codec._fitted = Learned(vocabulary, facts["length"], lengths)
         return codec
-
-
-def _lengths(counts: Any, length: int) -> list[int]:
-    """How many molecules have each length. Raises ArtifactError."""
-    if not isinstance(counts, list) or len(counts) != length + 1:
-        raise ArtifactError(f"lengths are not counts of 0 … {length} tokens")
-    if not all(type(count) is int and 0 <= count < 2**53 for count in counts) or not any(counts):
-        raise ArtifactError("lengths are not counts of molecules")
-    return counts
-
-
-def _strings(records: pa.RecordBatch) -> Iterator[str | None]:
-    """The column ``smiles`` as strings. Raises DataError when it is missing or no text."""
-    if COLUMN not in records.schema.names:
-        raise DataError(
-            f"no column {COLUMN!r} among {', '.join(records.schema.names) or 'none'}",
-            hint="Name the column that holds SMILES: --column NAME.",
-        )
-    column = records.column(COLUMN)
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise DataError(
-            f"holds {kind}, not text",
-            column=COLUMN,
-            hint="Name the column that holds SMILES: --column NAME.",
-        )
-    return iter(column.to_pylist())
