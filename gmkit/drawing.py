@@ -33,6 +33,8 @@ class DrawOptions(TypedDict, total=False):
     temperature: float | None
     settings: Mapping[str, Any] | Iterable[str]
     observer: Observer | None
+    chunk: int
+    """Records drawn together: another number gives other records."""
 
 
 def draw(
@@ -47,8 +49,9 @@ def draw(
     temperature: float | None = None,
     settings: Mapping[str, Any] | Iterable[str] = (),
     observer: Observer | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[pa.RecordBatch]:
-    """``n`` new records in batches of up to ``CHUNK``, each drawn when it is asked for.
+    """``n`` new records in batches of up to ``chunk``, each drawn when it is asked for.
 
     ``pool``: where conditions not asked for come from; None for a model without conditions.
     ``config``: of the run, which tells what the options leave open.
@@ -71,7 +74,7 @@ def draw(
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
 
-    def chunk(number: int, rows: int) -> pa.RecordBatch:
+    def drawn_together(number: int, rows: int) -> pa.RecordBatch:
         condition = None
         if pool is not None:
             drawn = pool.draw(rows, asked, generator(base, "condition", number))
@@ -81,8 +84,8 @@ def draw(
             batch = family.sample(rows, condition, rng, temperature)
         return decoded(codec, {**(condition or {}), **batch})
 
-    starts = enumerate(range(0, n, CHUNK))
-    return (chunk(number, min(CHUNK, n - start)) for number, start in starts)
+    starts = enumerate(range(0, n, chunk))
+    return (drawn_together(number, min(chunk, n - start)) for number, start in starts)
 
 
 def decoded(codec: Codec, batch: Batch) -> pa.RecordBatch:
