@@ -21,7 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.numbers import from_numbers, plain_column, plain_type, typed_column
+from gmkit.codecs.tables.numbers import (
+    from_numbers,
+    is_number,
+    plain_column,
+    plain_type,
+    to_numbers,
+    typed_column,
+)
 from gmkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,10 +141,7 @@ class Levels(Column):
     def encode(self, column: pa.Array) -> Arrays:
         """The class (N,)."""
         plain = self.checked(column)
-        if pa.types.is_floating(plain.type):
-            plain = pc.if_else(pc.equal(plain, 0), pa.scalar(0.0, plain.type), plain)
-        found = pc.index_in(plain, value_set=self.values)
-        codes = np.array(found.fill_null(-1), dtype=np.int32)
+        codes = self._places(plain)
         null = np.asarray(plain.is_null())
         if self.rare is not None:
             codes[(codes < 0) & ~null] = len(self.values)
@@ -149,6 +153,16 @@ class Levels(Column):
             told = "is missing" if value is None else f"{shown(value)} was not seen in the data"
             raise DataError(told, row=row, column=self.name)
         return {self.prefix: codes}
+
+    def _places(self, plain: pa.Array) -> NDArray[np.int32]:
+        """Where each value stands among ``values``; −1 where it does not."""
+        if not is_number(plain.type) or not len(self.values):
+            found = pc.index_in(plain, value_set=self.values)
+            return np.array(found.fill_null(-1), dtype=np.int32)
+        known, _ = to_numbers(self.values)
+        numbers, valid = to_numbers(plain)
+        place = np.clip(np.searchsorted(known, numbers), 0, len(known) - 1)
+        return np.where(valid & (known[place] == numbers), place, -1).astype(np.int32)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], entropy: Entropy) -> pa.Array:
         """The values."""
@@ -264,16 +278,18 @@ class Identifier(Column):
         return self.numbered(np.arange(1, len(entropy) + 1, dtype=np.int64), entropy)
 
     def numbered(self, numbers: NDArray[np.int64], entropy: Entropy) -> pa.Array:
-        """The identifiers of row ``numbers``, counted from 1: no two are alike as long as the
-        pattern has room."""
+        """The identifiers of row ``numbers``, counted from 1, no two alike: where the pattern
+        has no more room, with a further number behind it."""
         if not self.templates:
             valid = np.ones(len(numbers), bool)
             room = np.iinfo(np.int64).max - self.last
             whole = np.where(numbers <= room, self.last + np.minimum(numbers, room), numbers)
             return self.typed(from_numbers(whole, valid, plain_type(self.kind)))
-        template = max(self.templates, key=lambda t: (t.capacity, t.places))
+        template = max(self.templates, key=lambda t: (t.count, t.places))
         capacity, stride = template.capacity, _stride(template.capacity)
-        texts = [template.text(int(n) * stride % capacity) for n in numbers.tolist()]
+        rounds = [divmod(number - 1, capacity) for number in numbers.tolist()]
+        texts = [template.text(n * stride % capacity) + (str(more) if more else "")
+                 for more, n in rounds]
         return self.typed(pa.array(texts, plain_type(self.kind)))
 
     def describe(self) -> str:

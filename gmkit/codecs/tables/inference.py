@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -269,11 +270,23 @@ def _templates(texts: Iterable[str]) -> list[Template]:
     common = sorted(by_length, key=lambda n: (-len(by_length[n]), n))[:_TEMPLATES]
     return [
         Template(
-            tuple("".join(sorted(set(place))) for place in zip(*by_length[length], strict=True)),
+            tuple(_alphabet(set(place)) for place in zip(*by_length[length], strict=True)),
             len(by_length[length]),
         )
         for length in common
     ]
+
+
+def _alphabet(seen: set[str]) -> str:
+    """The characters that a place takes: those seen, or of what they are clearly from, all."""
+    if len(seen) > 1:
+        for all_ in (string.digits, string.digits + "abcdef", string.digits + "ABCDEF"):
+            if seen <= set(all_):
+                return all_
+        for all_ in (string.ascii_lowercase, string.ascii_uppercase):
+            if seen <= set(all_) and len(seen) > 5:
+                return all_
+    return "".join(sorted(seen))
 
 
 def unknown_columns(config: TableConfig, names: Iterable[str]) -> None:

@@ -18,15 +18,26 @@ Values = NDArray[np.int64] | NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _EXACT_DIGITS = 18
 """Decimals of so many digits fit an int64."""
+_BELOW = float(np.nextafter(2.0**64, 0))
+"""The greatest double that fits a uint64."""
+
+
+_USUAL = {
+    pa.string_view(): pa.large_string(),
+    pa.binary_view(): pa.large_binary(),
+    pa.float16(): pa.float32(),
+}
+"""Types that Arrow has few functions for → those that hold the same values."""
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the values themselves: without dictionary, run ends and extension."""
+    """The type of the values themselves: without dictionary, run ends and extension, and one
+    that Arrow computes with."""
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return plain_type(kind.value_type)
-    return kind
+    return _USUAL.get(kind, kind)
 
 
 def plain_column(column: pa.Array) -> pa.Array:
@@ -37,7 +48,7 @@ def plain_column(column: pa.Array) -> pa.Array:
         return plain_column(column.dictionary_decode())
     if pa.types.is_run_end_encoded(column.type):
         return plain_column(pa.compute.run_end_decode(column))
-    return column
+    return column.cast(_USUAL[column.type]) if column.type in _USUAL else column
 
 
 def typed_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -138,8 +149,9 @@ class Grid:
         """Values on the grid nearest to working numbers."""
         if not self.whole:
             return numbers if self.decimals is None else np.round(numbers, self.decimals)
-        places = np.clip(np.rint(numbers), 0, float(self.last))
-        steps = np.minimum(places.astype(np.uint64), np.uint64(self.last))
+        inside = np.clip(np.rint(numbers), 0, _BELOW)
+        steps = np.minimum(inside.astype(np.uint64), np.uint64(self.last))
+        steps = np.where(numbers >= float(self.last), np.uint64(self.last), steps)
         moved = steps * np.uint64(self.step) + np.uint64(self.origin % 2**64)
         return moved.view(np.int64)
 

@@ -32,8 +32,7 @@ class NumberSketch:
         self.missing = 0
         self.special: Counter[str] = Counter()
         """How often ``nan``, ``inf`` and ``-inf`` occurred."""
-        self.dropped = False
-        """Whether there were more distinct values than are kept."""
+        self._dropped = False
         self._most = most
         self._values: Values = np.empty(0)
         self._counts: NDArray[np.int64] = np.empty(0, np.int64)
@@ -57,6 +56,12 @@ class NumberSketch:
             self._settle()
 
     @property
+    def dropped(self) -> bool:
+        """Whether there were more distinct values than are kept."""
+        self._settle()
+        return self._dropped
+
+    @property
     def values(self) -> Values:
         """Sorted distinct values (M,)."""
         self._settle()
@@ -73,7 +78,7 @@ class NumberSketch:
         both = type(self)(self._most)
         both.rows, both.missing = self.rows + other.rows, self.missing + other.missing
         both.special = self.special + other.special
-        both.dropped = self.dropped or other.dropped
+        both._dropped = self.dropped or other.dropped
         both._take(
             np.concatenate([self.values, other.values]),
             np.concatenate([self.counts, other.counts]),
@@ -96,7 +101,7 @@ class NumberSketch:
         distinct, places = np.unique(values, return_inverse=True)
         summed = np.bincount(places, weights=counts, minlength=len(distinct)).astype(np.int64)
         if len(distinct) > self._most:
-            self.dropped = True
+            self._dropped = True
             kept = np.sort(np.argpartition(mixed(distinct), self._most)[: self._most])
             distinct, summed = distinct[kept], summed[kept]
         self._values, self._counts = distinct, summed
