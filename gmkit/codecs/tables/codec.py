@@ -82,6 +82,13 @@ class TableCodec(Codec):
         return self._schema
 
     @property
+    def rows(self) -> int:
+        """How many were fitted on. Raises ConfigError for a codec restored from its state."""
+        if not self._seen:
+            raise ConfigError("only a codec fresh from fit knows how many rows there were")
+        return next(iter(self._seen.values())).rows
+
+    @property
     def columns(self) -> dict[str, Column]:
         """Name → what was learned of it, in order."""
         if self._columns is None:

@@ -30,7 +30,9 @@ Kind = Literal["number", "category", "identifier", "text", "constant"]
 KNOTS = 4096
 """Values of the data that an empirical distribution goes through."""
 _REPEATED = 0.01
-"""Share of the rows from which on a value is an atom."""
+"""Share of the rows from which on a value is an atom,"""
+_STANDS_OUT = 3
+"""if it occurs so many times as often as the column's values usually do, too."""
 _SNAP = 5
 """Values that occur so often each are the only ones there are."""
 _FEW_ROWS = 20
@@ -160,9 +162,8 @@ def _number(
         return Number(name, kind, prefix, grid, empty, empty, empty, tuple(names), 0, False)
     grid = grid_of(values, is_whole(plain_type(kind)))
     working = grid.to_floats(values)
-    repeated = counts > max(_REPEATED * seen.rows, 3)
-    if repeated.all():  # then a distribution has nothing to go through
-        repeated[:] = False
+    usual = float(np.median(counts))
+    repeated = counts > max(_REPEATED * seen.rows, _STANDS_OUT * usual)
     rest, weights = working[~repeated], counts[~repeated].astype(np.float64)
     places = (np.cumsum(weights) - weights / 2) / weights.sum()
     snap = len(rest) <= KNOTS and weights.sum() >= _SNAP * len(rest)

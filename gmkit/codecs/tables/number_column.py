@@ -1,6 +1,6 @@
 """Columns of many different numbers, dates or times ⇄ fields.
 
-The values that occur in more than a hundredth of the rows, missing ones, NaN and infinities are
+The values that occur in more than a hundredth of the rows and far oftener than others, missing ones, NaN and infinities are
 classes of their own. The rest is known by its empirical distribution F, piecewise linear through
 values of the data (Φ is the normal distribution's):
 

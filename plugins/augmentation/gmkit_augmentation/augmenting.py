@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,19 @@ import pyarrow as pa
 
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
-from gmkit.data.source import open_source
+from gmkit.data.source import Source, open_source
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
-from gmkit.randomness import derive
-from gmkit_augmentation.copies import CopyGuard
+from gmkit_augmentation.balance import balance_column, balancing
+from gmkit_augmentation.conditions import parse_conditions
 from gmkit_augmentation.domain import TablesDomain
-from gmkit_augmentation.finishing import Finisher
-from gmkit_augmentation.learning import Learned, Plan, sampled_rows
+from gmkit_augmentation.drawing import Drawing, Wish
+from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.keeping import FairSample
+from gmkit_augmentation.rules import found_rules
 
 ORIGIN = "_gmkit_origin"
 """Says of each row whether it is ``original`` or ``synthetic``."""
-CHUNK = 16_384
-"""Rows drawn together."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,14 @@ class Request:
     data: Any
     out: Path
     rows: int | None = None
-    """Synthetic rows; None: as many as the table has."""
+    """Synthetic rows; None: as many as the table has, or as balancing needs."""
     only_synthetic: bool = False
+    where: tuple[str, ...] = ()
+    """What the new rows shall be: ``age>60,sex=F``."""
+    balance: str = ""
+    """A column of classes, or one of its values: ``label``, ``label=1``, ``label=1:0.3``."""
+    constraints: tuple[str, ...] = ()
+    """What must hold in every new row: ``start<=end``."""
     plan: Plan = field(default_factory=Plan)
 
 
@@ -46,76 +51,101 @@ class Result:
     out: Path
     original: int
     synthetic: int
-    copies_redrawn: int
-    copies_left: int
     columns: dict[str, str]
+    rules: list[str]
+    guard: dict[str, int]
+    """Copies and breaches of rules, redrawn and left."""
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
         return {**vars(self), "out": str(self.out)}
 
 
-def augment(request: Request, observer: Observer) -> Result:
+@dataclass(frozen=True)
+class Work:
+    """All that an augmentation leaves in memory: for its report."""
+
+    result: Result
+    learned: Learned
+    synthetic: pa.Table
+    """New rows, or a fair sample of very many."""
+
+
+def augment(request: Request, observer: Observer, report: Any = None) -> Result:
     """Learn the table and write the file. Raises GmkitError's subclasses; the file is whole or
-    absent."""
+    absent. ``report``: called with the finished ``Work``."""
     source = open_source(request.data, domain=TablesDomain())
+    check(request, source)
     schema = out_schema(source.schema, origin=not request.only_synthetic)
     Sink(request.out, schema, CORE_FORMATS)  # a place that cannot be: told before learning
     observer.stage(f"Reading {source.name}")
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
-    with Learned(rows, request.plan, observer) as learned:
-        total = source.count()
-        original = total if total is not None else sum(len(b) for b in source.batches(65_536))
-        wanted = original if request.rows is None else request.rows
-        drawn = Drawing(learned, wanted, observer)
+    rules = found_rules(rows)
+    wishes, total = wishes_of(request, source)
+    with Learned(rows, asked_first(request, source), observer) as learned:
+        constraints = parse_conditions(
+            request.constraints, source.schema, "--constraint", columns=True
+        )
+        drawing = Drawing(learned, wishes, rules, constraints, observer)
+        kept = FairSample(source.schema, request.plan.seed)
+        original = 0
         with Sink(request.out, schema, CORE_FORMATS) as sink:
             if not request.only_synthetic:
                 observer.stage("Writing the original rows")
                 for batch in source.batches(65_536):
                     sink.write(marked(batch, schema, "original"))
-                    observer.advance(sink.rows, original)
-            observer.stage(f"Drawing {wanted:,} rows")
-            for batch in drawn.batches():
+                    original += len(batch)
+                    observer.advance(original, total)
+            observer.stage(f"Drawing {drawing.total:,} rows")
+            for batch in drawing.batches():
                 sink.write(marked(batch, schema, "synthetic"))
-        guard = drawn.guard
-        return Result(
-            request.out,
-            0 if request.only_synthetic else original,
-            wanted,
-            guard.redrawn,
-            guard.left,
-            learned.codec.describe(),
+                kept.add(batch)
+        columns = learned.codec.describe()
+        result = Result(
+            request.out, original, drawing.total, columns, rules.names(), guarded(drawing)
+        )
+        if report is not None:
+            report(Work(result, learned, kept.table()))
+        return result
+
+
+def check(request: Request, source: Source) -> None:
+    """Raise DataError or ConfigError for options that do not fit the table."""
+    check_column(request.plan.target, source.schema, "--target")
+    parse_conditions(request.where, source.schema, "--where")
+    parse_conditions(request.constraints, source.schema, "--constraint", columns=True)
+    if request.balance and request.where:
+        raise ConfigError(
+            "--balance and --where both say what the rows shall be",
+            hint='Take one: --where "label=1" -n 500, or --balance "label=1:0.5".',
         )
 
 
-class Drawing:
-    """Exactly so many rows, none a copy of a single original row where that can be helped."""
+def wishes_of(request: Request, source: Source) -> tuple[list[Wish], int]:
+    """What to draw, and how many rows the table has."""
+    if request.balance:
+        batches = source.batches(65_536)
+        wishes = balancing(request.balance, batches, source.schema, request.rows)
+        return wishes, source.count() or 0
+    total = source.count()
+    if total is None:
+        total = sum(len(batch) for batch in source.batches(65_536))
+    conditions = parse_conditions(request.where, source.schema, "--where")
+    return [Wish(total if request.rows is None else request.rows, tuple(conditions))], total
 
-    def __init__(self, learned: Learned, rows: int, observer: Observer) -> None:
-        self.learned, self.rows, self.observer = learned, rows, observer
-        self.guard = CopyGuard(learned.rows)
-        self._finisher = Finisher(learned.codec)
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, drawn as they are asked for."""
-        seed = derive(self.learned.plan.seed, "augment")
-        fresh = self._fresh(derive(seed, "again"))
-        done = 0
-        if self.rows:
-            for batch in self.learned.run.sample_batches(self.rows, seed=seed, chunk=CHUNK):
-                kept = self.guard.kept(batch, fresh)
-                yield self._finisher.finished(kept, done)
-                done += len(kept)
-                self.observer.advance(done, self.rows)
+def asked_first(request: Request, source: Source) -> Plan:
+    """The plan, with the columns that values are asked for first."""
+    names = [c.column for c in parse_conditions(request.where, source.schema, "--where")]
+    if request.balance:
+        names.append(balance_column(request.balance, source.schema))
+    return replace(request.plan, first=tuple(dict.fromkeys(names)))
 
-    def _fresh(self, seed: int) -> Iterator[pa.RecordBatch]:
-        """Further rows, without end."""
-        number = 0
-        while True:
-            yield from self.learned.run.sample_batches(
-                CHUNK // 8, seed=derive(seed, number), chunk=CHUNK
-            )
-            number += 1
+
+def guarded(drawing: Drawing) -> dict[str, int]:
+    """Over all wishes."""
+    names = ("copies_redrawn", "copies_left", "breaches_redrawn", "breaches_left")
+    return {name: sum(getattr(guard, name) for guard in drawing.guards) for name in names}
 
 
 def out_schema(schema: pa.Schema, *, origin: bool) -> pa.Schema:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MODEL = "trees"
 ROWS = 100_000
 """Rows that a model is learned from; of a larger table so many at random."""
+HELD_OUT = 2000
+"""Rows that are not learned from, at most."""
+FEW = 200
+"""Of fewer rows none is spared."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Learned:
                 model=plan.model,
                 data=rows,
                 out=folder,
-                settings=_settings(plan),
+                settings=_settings(plan, inferred(rows, plan)),
                 seed=plan.seed,
                 time_budget=plan.time_budget,
                 observer=observer,
@@ -95,14 +99,32 @@ class Learned:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
-def _settings(plan: Plan) -> dict[str, Any]:
+def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
+    """What the columns are taken for. Raises DataError for a column that cannot be learned,
+    ConfigError for a kind that a column cannot be."""
+    numbers = "real" if plan.model == MODEL else "bins"
+    config: dict[str, Any] = {"numbers": numbers, "columns": dict(plan.kinds)}
+    codec = TableCodec(config).fit(rows.to_batches())
+    codec.describe()
+    return codec
+
+
+def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
     """Options of the run."""
-    settings: dict[str, Any] = {}
+    rows = codec.rows
+    settings: dict[str, Any] = {"data": {"test": held_out(rows)}}
     if plan.kinds:
         settings["codec"] = {"columns": dict(plan.kinds)}
-    if plan.model == "trees":
-        settings["family"] = {"first": [*plan.first, *([plan.target] if plan.target else [])]}
+    if plan.model == MODEL:
+        names = dict.fromkeys([*plan.first, *([plan.target] if plan.target else [])])
+        fields = [field for name in names for field in codec.columns[name].fields()]
+        settings["family"] = {"first": fields}
     return merge(settings, plan.settings)
+
+
+def held_out(rows: int) -> float:
+    """The share of the rows that figures are measured with: a tenth, of many rows less."""
+    return 0.0 if rows < FEW else min(0.1, HELD_OUT / rows)
 
 
 def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> pa.Table:
@@ -131,7 +153,7 @@ def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> p
 
 def check_column(name: str, schema: pa.Schema, option: str) -> None:
     """Raise DataError where an option names a column that is not there."""
-    if name not in schema.names:
+    if name and name not in schema.names:
         raise DataError(
             f"{option} names a column that the table does not have",
             column=name,

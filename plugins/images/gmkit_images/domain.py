@@ -81,7 +81,7 @@ class ImagesDomain(Domain):
             settings["family"] = {"gamma": 0.1, "minibatch": True}
             training |= {"steps": 1000, "learning_rate": 2e-3, "ema": 0.995}
             training["betas"] = (0.0, 0.99)
-        else:
+        elif family in ("diffusion", "flow"):
             settings["trunk"]["depth"] = 2
             settings["family"] = {"steps": 20, "guidance": 2.0}
             training |= {"steps": 2500, "learning_rate": 3e-3}
