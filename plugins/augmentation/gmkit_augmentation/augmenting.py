@@ -69,6 +69,8 @@ class Work:
     learned: Learned
     synthetic: pa.Table
     """New rows, or a fair sample of very many."""
+    wishes: tuple[Wish, ...]
+    """What was asked for."""
 
 
 def augment(request: Request, observer: Observer, report: Any = None) -> Result:
@@ -105,7 +107,7 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
             request.out, original, drawing.total, columns, rules.names(), guarded(drawing)
         )
         if report is not None:
-            report(Work(result, learned, kept.table()))
+            report(Work(result, learned, kept.table(), tuple(wishes)))
         return result
 
 
