@@ -237,7 +237,7 @@ class Tree(nn.Module):
         and smoothed by one that is never zero."""
         if self.variable.kind != "real":
             classes = value.long().clamp(0, self.variable.size - 1)
-            return self.class_shares()[node].gather(1, classes.unsqueeze(1)).squeeze(1).log()
+            return self.class_shares()[node, classes].log()
         mean, deviation = self._moments()
         narrow = _normal_log(value, mean[node], deviation[node]) + math.log(0.98)
         wide = _normal_log(value, torch.zeros_like(value), torch.full_like(value, _WIDE))

@@ -57,5 +57,10 @@ def gmkit_register_commands() -> list[CommandInfo]:
             name="augment",
             summary="More rows for a table, like those it has",
             loader="gmkit_augmentation.commands.augment:augment",
-        )
+        ),
+        CommandInfo(
+            name="impute",
+            summary="A table's missing values filled in, once or several times",
+            loader="gmkit_augmentation.commands.impute:impute",
+        ),
     ]
