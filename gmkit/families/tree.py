@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ _EMBEDDED = 8
 _MANY = 64
 _PARTS: dict[str, torch.dtype] = {
     "feature": torch.int64,
-    "threshold": torch.float32,
+    "threshold": torch.float64,
     "left": torch.int64,
     "right": torch.int64,
     "start": torch.int64,
@@ -75,6 +75,8 @@ class Tree(nn.Module):
             self.register_buffer(name, torch.empty(0, dtype=kind))
         self.values = nn.Parameter(torch.empty(0), requires_grad=False)
         self._shares: tuple[Tensor, Tensor] | None = None
+        self._compiled: Any = None
+        self._checked = False
 
     @property
     def fitted(self) -> bool:
@@ -91,7 +93,8 @@ class Tree(nn.Module):
             setattr(self, name, torch.zeros(sizes[name], dtype=kind, device=self.values.device))
         room = torch.zeros(sizes["values"], device=self.values.device)
         self.values = nn.Parameter(room, requires_grad=False)
-        self._shares = None
+        self._shares = self._compiled = None
+        self._checked = False
 
     # ------------------------------------------------------------ learning
 
@@ -151,7 +154,8 @@ class Tree(nn.Module):
         self.values = nn.Parameter(
             torch.from_numpy(target[order]).to(self.values.device), requires_grad=False
         )
-        self._shares = None
+        self._shares = self._compiled = None
+        self._checked = False
 
     def _keep(self, **parts: NDArray[np.generic]) -> None:
         for name, kind in _PARTS.items():
@@ -174,6 +178,8 @@ class Tree(nn.Module):
     def leaf(self, columns: Mapping[int, tuple[Variable, Tensor]], rows: int) -> Tensor:
         """The node (B,) that each row ends in. ``columns``: number → variable, values (B,)."""
         device = self.values.device
+        if not self._checked:
+            self.check()
         node = torch.zeros(rows, dtype=torch.int64, device=device)
         if not len(self.inputs) or len(self.feature) == 1:
             return node
@@ -183,6 +189,8 @@ class Tree(nn.Module):
             if place in used:
                 variable, values = columns[number]
                 matrix[:, place] = self._coded(place, variable, values)
+        if device.type == "cpu":
+            return torch.from_numpy(self._walker.apply(matrix.numpy()))
         moving = torch.arange(rows, device=device)
         while len(moving):
             at = node[moving]
@@ -192,6 +200,35 @@ class Tree(nn.Module):
             moving, following = moving[going], following[going]
             node[moving] = following
         return node
+
+    @property
+    def _walker(self) -> Any:
+        """scikit-learn's own tree, which walks ten times as fast as indexing does."""
+        if self._compiled is None:
+            parts = (self.feature, self.threshold, self.left, self.right)
+            self._compiled = _compiled(*(part.numpy() for part in parts), len(self.inputs))
+        return self._compiled
+
+    def check(self) -> None:
+        """Raise ArtifactError where following the nodes would not end in a leaf with values, as in
+        a file that somebody made up."""
+        own = torch.arange(len(self.feature), device=self.feature.device)
+        leaf = (self.left == own) & (self.right == own)
+        onward = (self.left > own) & (self.right > own)
+        last = len(own) - 1
+        inside = (self.left <= last) & (self.right <= last)
+        known = (self.feature >= 0) & (self.feature < max(1, len(self.inputs)))
+        filled = (self.start >= 0) & (self.count >= 1)
+        filled &= self.start + self.count <= len(self.values)
+        sound = bool(((leaf & filled | onward) & inside & known).all())
+        starts = self.code_start
+        sound &= bool(((starts >= -1) & (starts <= len(self.codes))).all())
+        sound &= self.variable.kind != "real" or len(self.line) > 0
+        if self.variable.kind != "real":
+            sound &= bool(((self.values >= 0) & (self.values < self.variable.size)).all())
+        if not sound:
+            raise ArtifactError("the stored trees are damaged: a node leads nowhere")
+        self._checked = True
 
     def _coded(self, place: int, variable: Variable, values: Tensor) -> Tensor:
         begin = int(self.code_start[place])
@@ -269,6 +306,30 @@ class Tree(nn.Module):
             square = zeros.index_add(0, owner, (self.values - mean[owner]) ** 2) / count
             self._shares = mean, square.sqrt().clamp(min=NARROWEST)
         return self._shares
+
+
+def _compiled(
+    feature: NDArray[np.int64],
+    threshold: NDArray[np.float64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    inputs: int,
+) -> Any:
+    """A scikit-learn tree of these nodes, filled in as unpickling one would, from checked arrays."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    pattern = DecisionTreeRegressor(max_depth=1).fit([[0.0], [1.0]], [0.0, 1.0]).tree_
+    nodes = np.zeros(len(feature), pattern.__getstate__()["nodes"].dtype)
+    leaf = left == np.arange(len(left))
+    nodes["left_child"] = np.where(leaf, -1, left)
+    nodes["right_child"] = np.where(leaf, -1, right)
+    nodes["feature"] = np.where(leaf, -2, feature)
+    nodes["threshold"] = threshold
+    tree = type(pattern)(inputs, np.array([1]), 1)
+    values = np.zeros((len(feature), 1, 1))
+    state = {"max_depth": len(feature), "node_count": len(feature), "nodes": nodes}
+    tree.__setstate__({**state, "values": values})
+    return tree
 
 
 def _class_codes(classes: NDArray[np.int64], size: int, split: NDArray) -> NDArray[np.float32]:

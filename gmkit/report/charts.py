@@ -46,12 +46,9 @@ def overlay(
                     f'<rect class="{name}" x="{x:.1f}" y="{base - tall:.1f}" '
                     f'width="{slot * 0.4:.1f}" height="{tall:.1f}"/>'
                 )
-        fitting = max(1, math.ceil(count / 5))
-        ends = [
-            ("middle", (i + 0.5) * slot, label)
-            for i, label in enumerate(labels)
-            if i % fitting == 0
-        ]
+        fitting = max(1, math.ceil(count / 3))
+        shown = range(0, count, fitting)
+        ends = [("start", i * slot + 2, labels[i]) for i in shown]
     for anchor, x, label in ends:
         parts.append(f'<text x="{x:.1f}" y="112" text-anchor="{anchor}">{_short(label)}</text>')
     axis = f'<line class="axis" x1="0" y1="{base}" x2="{width}" y2="{base}"/>'

@@ -5,7 +5,7 @@ This module is the plugin: light descriptions only, nothing heavy is imported.
 
 from __future__ import annotations
 
-from gmkit.api import CommandInfo, DatasetInfo, DomainInfo, hookimpl
+from gmkit.api import CommandInfo, DatasetInfo, DomainInfo, MetricInfo, hookimpl
 
 __gmkit_api__ = "1.0"
 
@@ -64,3 +64,11 @@ def gmkit_register_commands() -> list[CommandInfo]:
             loader="gmkit_augmentation.commands.impute:impute",
         ),
     ]
+
+
+@hookimpl
+def gmkit_register_metrics() -> list[MetricInfo]:
+    """Fidelity, detection, privacy."""
+    from gmkit_augmentation.metric_infos import METRICS
+
+    return METRICS

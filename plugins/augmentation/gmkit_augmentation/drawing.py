@@ -43,14 +43,19 @@ class Drawing:
         rules: Rules,
         constraints: Sequence[Condition],
         observer: Observer,
+        seed: int | None = None,
+        number: int | None = None,
     ) -> None:
+        """``seed``: by default the plan's. ``number``: of drawings by one model, so that each
+        gives other rows."""
         self.learned, self.wishes, self.rules = learned, wishes, rules
         self.constraints = list(constraints)
         self.observer = observer
         self.total = sum(wish.rows for wish in wishes)
         self.guards: list[Guard] = []
         self._finisher = Finisher(learned.codec, learned.rows)
-        self._seed = derive(learned.plan.seed, "augment")
+        base = learned.plan.seed if seed is None else seed
+        self._seed = derive(base, "augment", *([] if number is None else [number]))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, drawn as they are asked for. Raises DataError for conditions that no row
