@@ -122,9 +122,7 @@ class Tree(nn.Module):
                 codes.append(table)
                 values = table[values.astype(np.int64)]
             columns.append(values)
-        features = (
-            np.stack(columns, axis=1) if columns else np.zeros((len(target), 1), np.float32)
-        )
+        features = np.stack(columns, axis=1) if columns else np.zeros((len(target), 1), np.float32)
         kind = DecisionTreeClassifier if split.dtype.kind == "i" else DecisionTreeRegressor
         options = {"criterion": "entropy"} if split.dtype.kind == "i" else {}
         model = kind(
@@ -162,7 +160,7 @@ class Tree(nn.Module):
             value = torch.from_numpy(np.ascontiguousarray(parts[name])).to(kind)
             setattr(self, name, value.to(self.values.device))
 
-    def _split_target(self, target: NDArray[np.float32], rng: np.random.Generator) -> NDArray:
+    def _split_target(self, target: NDArray[np.float32], rng: np.random.Generator) -> NDArray[Any]:
         """What splits are judged by: ranks of numbers; classes; or of many classes a projection,
         in which variance is spread as Gini impurity is."""
         if self.variable.kind == "class":
@@ -184,7 +182,7 @@ class Tree(nn.Module):
         if not len(self.inputs) or len(self.feature) == 1:
             return node
         matrix = torch.zeros(rows, len(self.inputs), device=device)
-        used = set(self.feature.unique().tolist())
+        used = set(self.feature.tolist())
         for place, number in enumerate(self.inputs.tolist()):
             if place in used:
                 variable, values = columns[number]
@@ -205,8 +203,13 @@ class Tree(nn.Module):
     def _walker(self) -> Any:
         """scikit-learn's own tree, which walks ten times as fast as indexing does."""
         if self._compiled is None:
-            parts = (self.feature, self.threshold, self.left, self.right)
-            self._compiled = _compiled(*(part.numpy() for part in parts), len(self.inputs))
+            self._compiled = _compiled(
+                self.feature.numpy(),
+                self.threshold.numpy(),
+                self.left.numpy(),
+                self.right.numpy(),
+                len(self.inputs),
+            )
         return self._compiled
 
     def check(self) -> None:
@@ -315,7 +318,7 @@ def _compiled(
     right: NDArray[np.int64],
     inputs: int,
 ) -> Any:
-    """A scikit-learn tree of these nodes, filled in as unpickling one would, from checked arrays."""
+    """A scikit-learn tree of these checked nodes, filled in as unpickling one would."""
     from sklearn.tree import DecisionTreeRegressor
 
     pattern = DecisionTreeRegressor(max_depth=1).fit([[0.0], [1.0]], [0.0, 1.0]).tree_
@@ -332,7 +335,7 @@ def _compiled(
     return tree
 
 
-def _class_codes(classes: NDArray[np.int64], size: int, split: NDArray) -> NDArray[np.float32]:
+def _class_codes(classes: NDArray[np.int64], size: int, split: NDArray[Any]) -> NDArray[np.float32]:
     """A number for each class (size,): the mean of what is to be learned, drawn to that of all
     where a class is rare; of several classes or dimensions along the direction that tells the
     input's classes best apart."""

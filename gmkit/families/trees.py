@@ -135,10 +135,10 @@ class Trees(Family):
         for name, shape in shapes.items():
             _, number, part = (*name.split("."), "", "")[:3]
             if not number.isdecimal() or int(number) not in parts:
-                raise ArtifactError(f"the stored model has a tensor {name[:80]!r} that is no tree's")
+                raise ArtifactError(f"the stored model has a tensor {name[:80]!r}, no tree's")
             parts[int(number)][part] = shape
-        for number, tree in enumerate(self._trees):
-            tree.make_room(parts[number])
+        for place, tree in enumerate(self._trees):
+            tree.make_room(parts[place])
 
     # ------------------------------------------------------------ drawing
 

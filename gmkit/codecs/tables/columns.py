@@ -4,7 +4,7 @@
     Number      many distinct numbers, dates, times         → bins and the place within, or a Real
     Constant    one value                                   → no field
     Identifier  unique values                               → no field; new ones by pattern
-    Text        free text                                   → no field; drawn from the data's, or none
+    Text        free text                                   → no field; one of the data's, or none
 
 A missing value is a class of its own wherever a column has any, and so are NaN and infinities.
 """
@@ -77,9 +77,7 @@ class Column(ABC):
         """Plain values of ``column``. Raises DataError when it is of another type."""
         plain = plain_column(column)
         if not plain.type.equals(plain_type(self.kind)):
-            raise DataError(
-                f"is {column.type} where the model knows {self.kind}", column=self.name
-            )
+            raise DataError(f"is {column.type} where the model knows {self.kind}", column=self.name)
         return plain
 
     def typed(self, plain: pa.Array) -> pa.Array:
@@ -288,8 +286,9 @@ class Identifier(Column):
         template = max(self.templates, key=lambda t: (t.count, t.places))
         capacity, stride = template.capacity, _stride(template.capacity)
         rounds = [divmod(number - 1, capacity) for number in numbers.tolist()]
-        texts = [template.text(n * stride % capacity) + (str(more) if more else "")
-                 for more, n in rounds]
+        texts = [
+            template.text(n * stride % capacity) + (str(more) if more else "") for more, n in rounds
+        ]
         return self.typed(pa.array(texts, plain_type(self.kind)))
 
     def describe(self) -> str:

@@ -206,7 +206,9 @@ def _of_values(
     plain = plain_type(kind)
     missing = bool(seen.missing)
     if wanted == "constant" or len(seen.counts) + missing <= 1:
-        most = max(sorted(seen.counts.items(), key=lambda i: i[0]), key=lambda i: i[1], default=None)
+        most = max(
+            sorted(seen.counts.items(), key=lambda i: i[0]), key=lambda i: i[1], default=None
+        )
         return Constant(name, kind, prefix, pa.array([most[0] if most else None], plain))
     sort = wanted or _guess(name, plain, seen, config)
     if sort == "identifier":
@@ -259,7 +261,9 @@ def _categories(
 
 def _is_text(plain: pa.DataType) -> bool:
     return bool(
-        pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)
+        pa.types.is_string(plain)
+        or pa.types.is_large_string(plain)
+        or pa.types.is_string_view(plain)
     )
 
 

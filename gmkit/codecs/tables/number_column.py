@@ -1,8 +1,8 @@
 """Columns of many different numbers, dates or times ⇄ fields.
 
-The values that occur in more than a hundredth of the rows and far oftener than others, missing ones, NaN and infinities are
-classes of their own. The rest is known by its empirical distribution F, piecewise linear through
-values of the data (Φ is the normal distribution's):
+The values that occur in more than a hundredth of the rows and far oftener than others, missing
+ones, NaN and infinities are classes of their own. The rest is known by its empirical distribution
+F, piecewise linear through values of the data (Φ is the normal distribution's):
 
     bins   class: the b-th of B equally frequent bins;   within: Φ⁻¹(B F(x) − b)
     real   value: Φ⁻¹(F(x)), beside a class where there are any: 0 for a plain value
@@ -132,8 +132,9 @@ class Number(Column):
             hit = finite & (self.atoms[at] == numbers)
             codes[hit] = self._rank[self.plain + at[hit]]
         for row in np.flatnonzero(~finite).tolist() if not self.special else ():
-            raise DataError(f"{self._odd(values, valid, row)} where none was", row=row,
-                            column=self.name)
+            raise DataError(
+                f"{self._odd(values, valid, row)} where none was", row=row, column=self.name
+            )
         if self.special:
             odd = np.flatnonzero(~finite)
             names = np.array([self._odd(values, valid, row) for row in odd.tolist()], dtype=object)
@@ -142,8 +143,9 @@ class Number(Column):
             lost = odd[codes[odd] < 0]
             if len(lost):
                 row = int(lost[0])
-                raise DataError(f"{self._odd(values, valid, row)} where none was", row=row,
-                                column=self.name)
+                raise DataError(
+                    f"{self._odd(values, valid, row)} where none was", row=row, column=self.name
+                )
         if not len(self.knots) and (codes < 0).any():
             row = int(np.argmin(codes))
             raise DataError("a value that was not seen in the data", row=row, column=self.name)

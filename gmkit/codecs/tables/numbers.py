@@ -7,6 +7,7 @@ column's own unit; floats, and decimals of more digits, float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from gmkit.errors import DataError
 
-Values = NDArray[np.int64] | NDArray[np.float64]
+Values = NDArray[Any]
+"""int64 or float64."""
 Mask = NDArray[np.bool_]
 _EXACT_DIGITS = 18
 """Decimals of so many digits fit an int64."""
@@ -107,7 +109,8 @@ def from_numbers(values: Values, valid: Mask, kind: pa.DataType) -> pa.Array:
             return _to_decimal(values.astype(np.int64), missing, kind)
         most = 10.0 ** (kind.precision - kind.scale) * (1 - 1e-12)
         floats = np.clip(values, -most, most)
-        exact = pa.array([None if m else f"{v:.{kind.scale}f}" for v, m in zip(floats, missing)])
+        texts = [f"{value:.{kind.scale}f}" for value in floats.tolist()]
+        exact = pa.array(texts, pa.string(), mask=missing)
         return exact.cast(kind)
     if pa.types.is_floating(kind):
         limits = np.finfo(kind.to_pandas_dtype())

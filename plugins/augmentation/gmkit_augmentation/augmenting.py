@@ -18,8 +18,8 @@ from gmkit_augmentation.balance import balance_column, balancing
 from gmkit_augmentation.conditions import parse_conditions
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
-from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
 from gmkit_augmentation.keeping import FairSample
+from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
 from gmkit_augmentation.rules import found_rules
 
 ORIGIN = "_gmkit_origin"
@@ -171,5 +171,3 @@ def marked(batch: pa.RecordBatch, schema: pa.Schema, origin: str) -> pa.RecordBa
         index = pa.array(np.zeros(len(batch), np.int32))
         columns.append(pa.DictionaryArray.from_arrays(index, [origin]).cast(pa.string()))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-

@@ -188,4 +188,3 @@ def _numbered(batch: pa.RecordBatch, schema: pa.Schema, draw: int) -> pa.RecordB
     if len(schema) > len(columns):
         columns.append(pa.array(np.full(len(batch), draw, np.int32)))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-

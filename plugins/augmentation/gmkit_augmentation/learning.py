@@ -21,7 +21,7 @@ from gmkit.observer import Observer
 from gmkit.randomness import derive
 
 if TYPE_CHECKING:
-    from gmkit.run import Run
+    import gmkit
 
 MODEL = "trees"
 ROWS = 100_000
@@ -62,7 +62,7 @@ class Learned:
         self._temporary = None if keep else Path(tempfile.mkdtemp(prefix="gmkit-augment-"))
         folder = keep or (self._temporary or Path()) / "run"
         try:
-            self.run: Run = gmkit.train(
+            self.run: gmkit.Run = gmkit.train(
                 domain="augmentation",
                 model=plan.model,
                 data=rows,

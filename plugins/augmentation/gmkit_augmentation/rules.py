@@ -1,7 +1,7 @@
 """Dependencies that hold in every row of the data, found without being declared, and kept.
 
-    a → b     each value of a goes with one value of b (education, education number)
-    a ≤ b     in every row (start, end)
+a → b     each value of a goes with one value of b (education, education number)
+a ≤ b     in every row (start, end)
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Rules:
     def mask(self, batch: pa.RecordBatch) -> Mask:
         """Rows that keep all."""
         kept = np.ones(len(batch), bool)
-        for rule in (*self.determined, *self.ordered):
+        rules: list[Determined | Ordered] = [*self.determined, *self.ordered]
+        for rule in rules:
             kept &= rule.mask(batch)
         return kept
 
@@ -103,9 +104,7 @@ def found_rules(rows: pa.Table) -> Rules:
     if rows.num_rows < _ROWS:
         return Rules()
     table = rows.combine_chunks()
-    columns = {
-        f.name: plain_column(table.column(f.name).combine_chunks()) for f in table.schema
-    }
+    columns = {f.name: plain_column(table.column(f.name).combine_chunks()) for f in table.schema}
     return Rules(_determined(table, columns), _ordered(columns))
 
 

@@ -297,8 +297,9 @@ def test_states_that_make_no_sense_are_refused(change: dict[str, Any]) -> None:
 def test_decimals_keep_every_digit() -> None:
     values = [decimal.Decimal(int(v)) / 100 for v in RNG.integers(-(10**9), 10**9, 3000)]
     codec = column(values, pa.decimal128(18, 2), numbers="real")
-    back = codec.decode(codec.encode(pa.record_batch([pa.array(values, pa.decimal128(18, 2))],
-                                                     names=["x"])))["x"]
+    back = codec.decode(
+        codec.encode(pa.record_batch([pa.array(values, pa.decimal128(18, 2))], names=["x"]))
+    )["x"]
     assert max(abs(a - b) for a, b in zip(back.to_pylist(), values, strict=True)) < 10
 
 

@@ -5,7 +5,7 @@
     pair     1 − half the difference of Spearman's correlations of two numbers; 1 − total variation
              of the contingency tables where one is a category (numbers in ten bins)
 
-The definitions follow SDMetrics' column shapes and column pair trends (Patki et al. 2016).
+After SDMetrics' column shapes and column pair trends, which takes Pearson's correlations.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def _binned(
         size = int(max(np.nan_to_num(a).max(initial=0), np.nan_to_num(b).max(initial=0))) + 2
         return np.nan_to_num(a + 1), np.nan_to_num(b + 1), size
     known = a[~np.isnan(a)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else []
+    inner = np.linspace(0, 1, _BINS + 1)[1:-1]
+    edges = np.unique(np.quantile(known, inner)) if len(known) else np.empty(0)
 
     def codes(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(np.isnan(values), 0, np.searchsorted(edges, values, "right") + 1)

@@ -91,9 +91,7 @@ def _sentences(found: Judgement) -> list[Sentence]:
         lines.append(_line("Columns", _percent(mean), mean, (0.95, 0.85), text))
     if not math.isnan(found.trends):
         text = f"Relations between two columns are kept to {_percent(found.trends)}, on average."
-        lines.append(
-            _line("Relations", _percent(found.trends), found.trends, (0.95, 0.85), text)
-        )
+        lines.append(_line("Relations", _percent(found.trends), found.trends, (0.95, 0.85), text))
     if not math.isnan(found.detection):
         auc = found.detection
         text = (
@@ -110,8 +108,8 @@ def _of_utility(found: Judgement) -> list[Sentence]:
     if use is None:
         return []
     text = (
-        f"Predicting {found.target!r} on held-out real rows: {use.measure} {use.synthetic:.3f} when "
-        f"trained on synthetic rows, {use.real:.3f} on real ones, {use.both:.3f} on both."
+        f"Predicting {found.target!r} on held-out real rows: {use.measure} {use.synthetic:.3f} "
+        f"when trained on synthetic rows, {use.real:.3f} on real ones, {use.both:.3f} on both."
     )
     lost = 1 - max(0.0, use.real - use.synthetic)
     lines = [_line("Utility", f"{use.synthetic:.3f}", lost, (0.97, 0.9), text)]
@@ -133,8 +131,8 @@ def _of_privacy(found: Judgement) -> list[Sentence]:
     lines = []
     if not math.isnan(kept.share):
         text = (
-            f"{_percent(kept.share)} of synthetic rows are nearer to a row learned from than to one "
-            f"of as many held-out rows; 50 % means that nothing is remembered."
+            f"{_percent(kept.share)} of synthetic rows are nearer to a row learned from than to "
+            f"one of as many held-out rows; 50 % means that nothing is remembered."
         )
         near = 1 - max(0.0, kept.share - 0.5)
         lines.append(_line("Closeness", f"{kept.share:.3f}", near, (0.96, 0.9), text))

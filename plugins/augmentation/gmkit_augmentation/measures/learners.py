@@ -60,9 +60,7 @@ class Utility:
     """on both; all judged on held-out real rows."""
 
 
-def utility(
-    target: str, real: pa.Table, synthetic: pa.Table, holdout: pa.Table
-) -> Utility | None:
+def utility(target: str, real: pa.Table, synthetic: pa.Table, holdout: pa.Table) -> Utility | None:
     """None where it cannot be measured: too few rows, or a target of one class."""
     if min(real.num_rows, synthetic.num_rows, holdout.num_rows) < LEAST:
         return None

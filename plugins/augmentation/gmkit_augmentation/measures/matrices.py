@@ -83,12 +83,12 @@ class Distances:
             column = codes[:, place]
             if categorical:
                 capped = np.where(column < _ONE_HOT, column, _ONE_HOT)  # NaN: the last, too
-                levels = np.arange(min(_ONE_HOT, int(self._high[place]) + 1) + 1)
+                levels: NDArray[np.int64] = np.arange(min(_ONE_HOT, int(self._high[place]) + 1) + 1)
                 levels[-1] = _ONE_HOT
-                parts.append((capped[:, None] == levels) / np.sqrt(2))
+                parts.append(np.equal(capped[:, None], levels) / np.sqrt(2))
                 continue
             width = self._high[place] - self._low[place]
-            missing = np.isnan(column)
+            missing: NDArray[np.bool_] = np.asarray(np.isnan(column))
             filled = np.where(missing, self._middle[place], column)
             parts.append(((filled - self._low[place]) / (width or 1.0))[:, None])
             if self._missing[place]:

@@ -1,13 +1,13 @@
 """Whether synthetic rows are nearer to the rows learned from than to others.
 
-    share       of synthetic rows whose nearest real row is one learned from rather than one held
-                out (as many of both): .5 where nothing is remembered (distance to closest record;
-                Platzer & Reutterer 2021)
-    ratio       distance to the nearest of the rows learned from over that to the second nearest:
-                near 0 for copies, to be compared with that of held-out rows
-    attack      area under the curve of guessing by nearness to a synthetic row who was learned
-                from: .5 is a coin's
-    copies      of a row learned from, among synthetic rows
+share       of synthetic rows whose nearest real row is one learned from rather than one held
+            out (as many of both): .5 where nothing is remembered (distance to closest record;
+            Platzer & Reutterer 2021)
+ratio       distance to the nearest of the rows learned from over that to the second nearest:
+            near 0 for copies, to be compared with that of held-out rows
+attack      area under the curve of guessing by nearness to a synthetic row who was learned
+            from: .5 is a coin's
+copies      of a row learned from, among synthetic rows
 """
 
 from __future__ import annotations
