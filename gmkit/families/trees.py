@@ -31,7 +31,7 @@ from gmkit.trunks import TrunkConfig
 class TreesConfig(FamilyConfig):
     """``family.*`` options of trees."""
 
-    leaf: int = Field(10, ge=1, le=100_000, description="least training values of a leaf")
+    leaf: int = Field(15, ge=1, le=100_000, description="least training values of a leaf")
     first: list[str] = Field(
         default_factory=list, description="fields that come first: what is asked for, a target"
     )

@@ -6,7 +6,7 @@ Rubin 1987): the spread between draws says how certain that is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,11 @@ def impute(request: ImputeRequest, observer: Observer) -> ImputeResult:
     observer.stage(f"Reading {source.name}")
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     total = source.count()
-    with Learned(rows, request.plan, observer) as learned:
+    # what is known comes first, so that what is not follows it exactly wherever one column alone,
+    # or the last ones, are missing
+    gaps = {name: rows.column(name).null_count for name in rows.column_names}
+    plan = replace(request.plan, first=tuple(sorted(gaps, key=lambda name: gaps[name])))
+    with Learned(rows, plan, observer) as learned:
         filler = Filler(learned)
         with Sink(request.out, schema, CORE_FORMATS) as sink:
             observer.stage("Filling in")

@@ -29,7 +29,7 @@ class Feature:
 class Features:
     """How the columns of a table become numbers; learned from one table, used on several."""
 
-    def __init__(self, table: pa.Table, without: str = "") -> None:
+    def __init__(self, table: pa.Table, without: str | None = None) -> None:
         self.features: list[Feature] = []
         for field in table.schema:
             if field.name == without:
@@ -92,7 +92,7 @@ class Distances:
             filled = np.where(missing, self._middle[place], column)
             parts.append(((filled - self._low[place]) / (width or 1.0))[:, None])
             if self._missing[place]:
-                parts.append(missing[:, None])
+                parts.append(np.asarray(missing)[:, None])
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
