@@ -119,7 +119,7 @@ class Trees(Family):
             return inputs
         some = slice(0, 5000)
         centred = target[some] - target[some].mean()
-        related = np.array([abs(_covariance(known[i][1][some], centred)) for i in inputs])
+        related = np.array([_relation(known[i][0], known[i][1][some], centred) for i in inputs])
         best = np.sort(np.argsort(-related, kind="stable")[: self.config.inputs])
         return [inputs[i] for i in best]
 
@@ -312,6 +312,14 @@ def _unlearned_log(variable: Variable, value: Tensor) -> Tensor:
     return torch.full_like(value, -float(np.log(variable.size)))
 
 
-def _covariance(values: NDArray[np.float32], centred: NDArray[np.float32]) -> float:
+def _relation(
+    variable: Variable, values: NDArray[np.float32], centred: NDArray[np.float32]
+) -> float:
+    """How far a variable goes along with another, (N,) and centred: covariance with its standard
+    scores, of a class with the other's means in it."""
+    if variable.kind == "class":
+        codes = values.astype(np.int64)
+        counts = np.bincount(codes, minlength=variable.size)
+        values = (np.bincount(codes, centred, variable.size) / (counts + 2))[codes]
     deviation = float(values.std())
-    return float((values * centred).mean() / deviation) if deviation > 0 else 0.0
+    return abs(float((values * centred).mean())) / deviation if deviation > 0 else 0.0

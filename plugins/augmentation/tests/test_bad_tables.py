@@ -48,7 +48,7 @@ def test_a_damaged_file_is_told_with_its_row_group(run: Run, tmp_path: Path) -> 
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 3] ^= 0xFF
     path.write_bytes(raw)
-    refused(run("augment", path), 3, "t.parquet, row group 0")
+    refused(run("augment", path), 3, "row group 0")
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == ["t.parquet"]
 
 
