@@ -71,7 +71,8 @@ def test_completions_have_the_exact_conditional(first: list[str]) -> None:
     """p(a | x): where x comes first by plain drawing, else by importance resampling."""
     model = learned(SPACE, truth(20_000), first=first, candidates=64)
     rows = 4000
-    given = {"a": torch.zeros(rows).long(), "b": torch.zeros(rows).long(), "x": torch.linspace(-0.3, 0.3, rows)}
+    zeros = torch.zeros(rows).long()
+    given = {"a": zeros, "b": zeros, "x": torch.linspace(-0.3, 0.3, rows)}
     known = {name: torch.full((rows,), name == "x") for name in SPACE.names}
     drawn = model.complete(given, known, rng(2))
     assert torch.equal(drawn["x"], given["x"])

@@ -21,6 +21,7 @@ from gmkit_augmentation.conditions import parse_conditions
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import MODEL, Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import Rules, found_rules
 
 _TARGET = "_gmkit_target"
@@ -110,8 +111,12 @@ class Augmenter:
         constraints = parse_conditions(self.constraints, schema, "constraints", columns=True)
         number = self._draws if seed is None else None
         self._draws += seed is None
-        drawing = Drawing(learned, wishes, self._rules, constraints, Observer(), seed, number)
-        return pa.Table.from_batches(drawing.batches(), schema)
+        observer = Observer()
+        with own_models(learned.rows, wishes, self.plan, observer) as own:
+            drawing = Drawing(
+                learned, wishes, self._rules, constraints, observer, seed, number, own
+            )
+            return pa.Table.from_batches(drawing.batches(), schema)
 
 
 def _frame(data: Any) -> pa.Table:

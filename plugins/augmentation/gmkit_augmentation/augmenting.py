@@ -18,8 +18,10 @@ from gmkit_augmentation.balance import balance_column, balancing
 from gmkit_augmentation.conditions import parse_conditions
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
+from gmkit_augmentation.gate import Verdict, verdict
 from gmkit_augmentation.keeping import FairSample
 from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import found_rules
 
 ORIGIN = "_gmkit_origin"
@@ -41,6 +43,8 @@ class Request:
     """A column of classes, or one of its values: ``label``, ``label=1``, ``label=1:0.3``."""
     constraints: tuple[str, ...] = ()
     """What must hold in every new row: ``start<=end``."""
+    no_harm: bool = False
+    """Add only as many rows as help to predict the target; none, where none do."""
     plan: Plan = field(default_factory=Plan)
 
 
@@ -55,10 +59,13 @@ class Result:
     rules: list[str]
     guard: dict[str, int]
     """Copies and breaches of rules, redrawn and left."""
+    gate: Verdict | None = None
+    """Whether adding rows helps, where that was asked."""
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {**vars(self), "out": str(self.out)}
+        gate = self.gate.to_json() if self.gate else None
+        return {**vars(self), "out": str(self.out), "gate": gate}
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,17 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     rules = found_rules(rows)
     wishes, total = wishes_of(request, source)
-    with Learned(rows, asked_first(request, source), observer) as learned:
+    gate = verdict(rows, request.plan, observer) if request.no_harm else None
+    if gate is not None:
+        wishes = [Wish(int(gate.amount * total))]
+    with (
+        Learned(rows, asked_first(request, source), observer) as learned,
+        own_models(rows, wishes, request.plan, observer) as own,
+    ):
         constraints = parse_conditions(
             request.constraints, source.schema, "--constraint", columns=True
         )
-        drawing = Drawing(learned, wishes, rules, constraints, observer)
+        drawing = Drawing(learned, wishes, rules, constraints, observer, own=own)
         kept = FairSample(source.schema, request.plan.seed)
         original = 0
         with Sink(request.out, schema, CORE_FORMATS) as sink:
@@ -104,7 +117,7 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
                 kept.add(batch)
         columns = learned.codec.describe()
         result = Result(
-            request.out, original, drawing.total, columns, rules.names(), guarded(drawing)
+            request.out, original, drawing.total, columns, rules.names(), guarded(drawing), gate
         )
         if report is not None:
             report(Work(result, learned, kept.table(), tuple(wishes)))
@@ -116,6 +129,17 @@ def check(request: Request, source: Source) -> None:
     check_column(request.plan.target, source.schema, "--target")
     parse_conditions(request.where, source.schema, "--where")
     parse_conditions(request.constraints, source.schema, "--constraint", columns=True)
+    if request.no_harm and (request.rows is not None or request.only_synthetic or request.balance):
+        raise ConfigError(
+            "--no-harm finds out how many rows to add to the original ones",
+            hint="Leave --rows, --balance and --only-synthetic out.",
+        )
+    if request.no_harm and request.where:
+        raise ConfigError("--no-harm and --where cannot be asked for together")
+    if request.no_harm and not request.plan.target:
+        raise ConfigError(
+            "--no-harm needs to know what will be predicted", hint="Name it: --target COLUMN."
+        )
     if request.balance and request.where:
         raise ConfigError(
             "--balance and --where both say what the rows shall be",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +45,12 @@ class Drawing:
         observer: Observer,
         seed: int | None = None,
         number: int | None = None,
+        own: Mapping[Wish, Learned] | None = None,
     ) -> None:
-        """``seed``: by default the plan's. ``number``: of drawings by one model, so that each
+        """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the plan's. ``number``: of drawings by one model, so that each
         gives other rows."""
         self.learned, self.wishes, self.rules = learned, wishes, rules
+        self._own = dict(own or {})
         self.constraints = list(constraints)
         self.observer = observer
         self.total = sum(wish.rows for wish in wishes)
@@ -89,10 +91,9 @@ class Drawing:
 
     def _drawer(self, wish: Wish) -> Callable[[int, int], pa.RecordBatch]:
         """(rows, seed) → rows that meet the conditions."""
-        if not wish.conditions:
-            return lambda rows, seed: next(
-                self.learned.run.sample_batches(rows, seed=seed, chunk=rows)
-            )
+        if not wish.conditions or wish in self._own:
+            every = self._own.get(wish, self.learned).run
+            return lambda rows, seed: next(every.sample_batches(rows, seed=seed, chunk=rows))
         run = self.learned.run
         if "complete" not in run.family.capabilities:
             raise ConfigError(

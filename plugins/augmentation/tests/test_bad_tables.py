@@ -124,6 +124,8 @@ def test_a_delimiter_of_its_own_and_ragged_lines(run: Run, tmp_path: Path) -> No
         (["--balance", "y"], 2, ["are no classes"]),
         (["--balance", "x", "-n", "5"], 2, ["contradict each other"]),
         (["--balance", "x", "--where", "x=a"], 2, ["both say what the rows shall be"]),
+        (["--no-harm"], 2, ["--target COLUMN"]),
+        (["--no-harm", "--target", "x", "-n", "5"], 2, ["how many rows to add"]),
         (["--target", "Y"], 3, ["--target names a column", "Did you mean 'y'?"]),
         (["--constraint", "y<=w"], 2, ["'w' is no value of the column 'y'"]),
         (["--model", "forest"], 4, ["unknown family 'forest'"]),

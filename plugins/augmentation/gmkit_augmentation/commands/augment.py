@@ -56,6 +56,10 @@ def augment(
         ),
     ] = "",
     constraint: Constraint = None,
+    no_harm: Annotated[
+        bool,
+        typer.Option("--no-harm", help="Add rows only if they help to predict --target."),
+    ] = False,
     columns: Columns = None,
     model: Model = "",
     seed: Seed = None,
@@ -99,6 +103,7 @@ def augment(
         tuple(where or ()),
         balance,
         tuple(constraint or ()),
+        no_harm,
         plan,
     )
     observer = TerminalObserver(err)
@@ -135,6 +140,7 @@ def _told(result: Any, figures: dict[str, Any]) -> str:
     lines = [
         f"{result.original:,} original and {result.synthetic:,} synthetic rows in {result.out}"
     ]
+    lines += [result.gate.sentence()] if result.gate else []
     lines += [f"Kept in every new row: {', '.join(result.rules)}"] if result.rules else []
     guard = result.guard
     if guard["copies_left"]:
