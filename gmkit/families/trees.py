@@ -320,6 +320,7 @@ def _relation(
     if variable.kind == "class":
         codes = values.astype(np.int64)
         counts = np.bincount(codes, minlength=variable.size)
-        values = (np.bincount(codes, centred, variable.size) / (counts + 2))[codes]
+        means = np.bincount(codes, centred, variable.size) / (counts + 2)
+        values = means[codes].astype(np.float32)
     deviation = float(values.std())
     return abs(float((values * centred).mean())) / deviation if deviation > 0 else 0.0

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.numbers import plain_column, plain_type
+from gmkit.codecs.tables.numbers import plain_type
 from gmkit.codecs.where import parse_items
 from gmkit.errors import ConfigError, DataError, did_you_mean
+from gmkit_augmentation.whole import plain_whole
 
 Mask = NDArray[np.bool_]
 _COMPARE = {
@@ -38,11 +39,11 @@ class Condition:
 
     def mask(self, rows: pa.RecordBatch | pa.Table) -> Mask:
         """Which rows meet it (N,). What is missing meets no comparison."""
-        left = _column(rows, self.column)
+        left = plain_whole(rows, self.column)
         if self.value is None and not self.other:
             null = np.asarray(left.is_null())
             return null if self.operator == "=" else ~null
-        right = _column(rows, self.other) if self.other else self.value
+        right = plain_whole(rows, self.other) if self.other else self.value
         return np.asarray(_COMPARE[self.operator](left, right).fill_null(False))
 
 
@@ -81,14 +82,6 @@ def all_of(conditions: Sequence[Condition], rows: pa.RecordBatch | pa.Table) -> 
     for condition in conditions:
         mask &= condition.mask(rows)
     return mask
-
-
-def _column(rows: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
-    column = rows.column(name)
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
-    return plain_column(whole)
 
 
 def _scalar(text: str, field: pa.Field, option: str) -> pa.Scalar:

@@ -47,8 +47,8 @@ class Drawing:
         number: int | None = None,
         own: Mapping[Wish, Learned] | None = None,
     ) -> None:
-        """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the plan's. ``number``: of drawings by one model, so that each
-        gives other rows."""
+        """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the
+        plan's. ``number``: of drawings by one model, so that each gives other rows."""
         self.learned, self.wishes, self.rules = learned, wishes, rules
         self._own = dict(own or {})
         self.constraints = list(constraints)

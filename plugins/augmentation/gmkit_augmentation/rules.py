@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import is_number, plain_column, plain_type, to_numbers
 from gmkit_augmentation.conditions import Mask
+from gmkit_augmentation.whole import plain_whole, whole
 
 MOST_COLUMNS = 60
 """Columns looked at for each sort of dependency."""
@@ -106,7 +107,7 @@ def found_rules(rows: pa.Table) -> Rules:
     if rows.num_rows < _ROWS:
         return Rules()
     table = rows.combine_chunks()
-    columns = {f.name: plain_column(table.column(f.name).combine_chunks()) for f in table.schema}
+    columns = {name: plain_whole(table, name) for name in table.schema.names}
     return Rules(_determined(table, columns), _ordered(columns))
 
 
@@ -115,7 +116,7 @@ def _determined(table: pa.Table, columns: dict[str, Any]) -> list[Determined]:
     one, and none on a column that is itself determined."""
     codes: dict[str, NDArray[np.int64]] = {}
     for name, column in columns.items():
-        encoded = _chunkless(column).dictionary_encode(null_encoding="encode")
+        encoded = column.dictionary_encode(null_encoding="encode")
         if 2 <= len(encoded.dictionary) <= MOST_VALUES and len(codes) < MOST_COLUMNS:
             codes[name] = np.asarray(encoded.indices, dtype=np.int64)
     sizes = {name: int(code.max()) + 1 for name, code in codes.items()}
@@ -135,8 +136,8 @@ def _determined(table: pa.Table, columns: dict[str, Any]) -> list[Determined]:
                 continue
             first = np.unique(codes[source], return_index=True)[1]
             place = pa.array(first)
-            keys = _chunkless(columns[source]).take(place)
-            values = _chunkless(table.column(goal).combine_chunks()).take(place)
+            keys = columns[source].take(place)
+            values = whole(table.column(goal)).take(place)
             found.append(Determined(source, goal, keys, values))
             taken.add(goal)
             break
@@ -148,7 +149,6 @@ def _ordered(columns: dict[str, Any]) -> list[Ordered]:
     follow from two others."""
     numbers: dict[str, tuple[Any, Mask, str]] = {}
     for name, column in columns.items():
-        column = _chunkless(column)
         kind = plain_type(column.type)
         if is_number(kind) and len(numbers) < MOST_COLUMNS:
             values, valid = to_numbers(column)
@@ -174,9 +174,3 @@ def _ordered(columns: dict[str, Any]) -> list[Ordered]:
         if not any((low, mid) in pairs and (mid, high) in pairs for mid in names)
     ]
     return [Ordered(low, high) for low, high in sorted(needed)]
-
-
-def _chunkless(column: Any) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-    return column

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.numbers import is_number, plain_column, plain_type, to_numbers
+from gmkit.codecs.tables.numbers import is_number, plain_type, to_numbers
+from gmkit_augmentation.whole import plain_whole
 
 MOST_LEVELS = 250
 """Categories told apart; the rest count as one."""
@@ -36,7 +37,7 @@ class Features:
                 continue
             values = None
             if not is_number(plain_type(field.type)):
-                counts = pc.value_counts(_plain(table, field.name).drop_null())
+                counts = pc.value_counts(plain_whole(table, field.name).drop_null())
                 pairs = sorted(
                     zip(counts.field("counts").to_pylist(), range(len(counts)), strict=True),
                     key=lambda pair: (-pair[0], pair[1]),
@@ -55,7 +56,7 @@ class Features:
         return np.stack([self._codes(table, feature) for feature in self.features], axis=1)
 
     def _codes(self, table: pa.Table, feature: Feature) -> NDArray[np.float64]:
-        column = _plain(table, feature.name)
+        column = plain_whole(table, feature.name)
         if feature.values is None:
             values, valid = to_numbers(column)
             numbers = values.astype(np.float64)
@@ -85,24 +86,18 @@ class Distances:
                 capped = np.where(column < _ONE_HOT, column, _ONE_HOT)  # NaN: the last, too
                 levels: NDArray[np.int64] = np.arange(min(_ONE_HOT, int(self._high[place]) + 1) + 1)
                 levels[-1] = _ONE_HOT
-                parts.append(np.equal(capped[:, None], levels) / np.sqrt(2))
+                parts.append(np.equal.outer(capped, levels) / np.sqrt(2))
                 continue
             width = self._high[place] - self._low[place]
             missing: NDArray[np.bool_] = np.asarray(np.isnan(column))
             filled = np.where(missing, self._middle[place], column)
-            parts.append(((filled - self._low[place]) / (width or 1.0))[:, None])
+            scaled: Matrix = np.asarray((filled - self._low[place]) / (width or 1.0))
+            parts.append(scaled[:, None])
             if self._missing[place]:
-                parts.append(np.asarray(missing)[:, None])
+                parts.append(missing.reshape(-1, 1))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def _finite(function: Any, column: NDArray[np.float64]) -> float:
     known = column[~np.isnan(column)]
     return float(function(known)) if len(known) else 0.0
-
-
-def _plain(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return plain_column(column)
