@@ -10,7 +10,9 @@ import torch
 from gmkit.codecs import Batch
 from gmkit.errors import ArtifactError, ConfigError
 from gmkit.families import Step
+from gmkit.families.stack import stack
 from gmkit.families.trees import Trees, TreesConfig
+from gmkit.families.vae import VAE
 from gmkit.fields import Categorical, Real, Space
 from gmkit.trunks import TrunkConfig
 
@@ -136,3 +138,8 @@ def test_a_state_of_another_shape_is_refused(model: Trees) -> None:
         restored(model, {**state, "trees.1.left": state["trees.1.left"][:3]})
     with pytest.raises(ArtifactError, match="no tree's"):
         restored(model, {**state, "trees.17.left": torch.zeros(3)})
+
+
+def test_trees_are_no_part_of_a_stack() -> None:
+    with pytest.raises(ConfigError, match=r"model 'trees' learns by itself"):
+        stack(VAE, Trees, "vae", "trees")

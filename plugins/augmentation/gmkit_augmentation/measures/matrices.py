@@ -74,7 +74,7 @@ class Distances:
         self._low = np.array([_finite(np.min, c) for c in codes.T])
         self._high = np.array([_finite(np.max, c) for c in codes.T])
         self._middle = np.array([_finite(np.median, c) for c in codes.T])
-        self._missing = np.isnan(codes).any(axis=0)
+        self._missing: NDArray[np.bool_] = np.asarray(np.isnan(codes).any(axis=0))
 
     def points(self, table: pa.Table) -> NDArray[np.float32]:
         """(N, D)."""
