@@ -126,7 +126,10 @@ def main() -> None:
                 if model == "trees":
                     goals(report, name, figures)
             for kind, rows in bounds(train, test).items():
-                lines.append(row(kind, judged(train, test, rows, target)))
+                figures = judged(train, test, rows, target)
+                if rows is test:  # it cannot be judged by itself
+                    del figures["utility"], figures["closer"]
+                lines.append(row(kind, figures))
             report.table(f"{name}: {train.num_rows:,} rows", ["rows", *COLUMNS], lines)
             if neutral:
                 report.table(
