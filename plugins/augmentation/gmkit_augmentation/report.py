@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gmkit import __version__
 from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.codecs.tables.numbers import from_numbers, is_number, plain_type
 from gmkit.observer import Observer
@@ -81,7 +81,7 @@ def page(
     result = work.result
     lead = (
         f"{result.original:,} original and {result.synthetic:,} synthetic rows in {result.out.name}"
-        f" · model {request.plan.model} · seed {request.plan.seed} · gmkit {__version__}"
+        f" · model {request.plan.model} · seed {request.plan.seed} · gmkit {version('gmkit')}"
     )
     sheet = Page(f"Augmented: {Path(str(request.data)).name}", lead)
     sheet.heading("How good the synthetic rows are")
