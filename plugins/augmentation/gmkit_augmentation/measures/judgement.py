@@ -150,10 +150,10 @@ def _of_privacy(found: Judgement) -> list[Sentence]:
         lines.append(_line("Neighbours", f"{kept.ratio:.2f}", beside, (0.9, 0.75), text))
     if not math.isnan(kept.copies):
         chance = ""
-        if not math.isnan(kept.copies_held_out):
-            chance = f"; of held-out real rows {_percent(kept.copies_held_out)} do"
+        if not math.isnan(kept.repeated):
+            chance = f"; of those {_percent(kept.repeated)} occur more than once"
         text = f"{_percent(kept.copies)} of synthetic rows equal a row learned from{chance}."
-        expected = 0.0 if math.isnan(kept.copies_held_out) else kept.copies_held_out
+        expected = 0.0 if math.isnan(kept.repeated) else kept.repeated
         verdict = "good" if kept.copies <= max(expected, 0.001) else "fair"
         lines.append(Sentence("Copies", _percent(kept.copies), verdict, text))
     return lines

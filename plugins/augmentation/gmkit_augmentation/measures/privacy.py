@@ -13,6 +13,7 @@ copies      of a row learned from, among synthetic rows
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,8 @@ class Privacy:
     ratio_held_out: float
     attack: float
     copies: float
-    copies_held_out: float
-    """Share of held-out real rows that equal one learned from: what chance alone gives."""
+    repeated: float
+    """Share of the rows learned from that occur more than once: such rows are copies of nobody."""
     compared: int
     """Rows of each sort."""
 
@@ -48,7 +49,7 @@ def privacy(learned: pa.Table, synthetic: pa.Table, holdout: pa.Table, seed: int
     count = min(learned.num_rows, holdout.num_rows, ROWS)
     if count < LEAST or synthetic.num_rows < LEAST:
         nan = math.nan
-        return Privacy(nan, nan, nan, nan, copies, _copies(learned, holdout), count)
+        return Privacy(nan, nan, nan, nan, copies, _repeated(learned), count)
     rng = np.random.default_rng(seed)
     distances = Distances(pa.concat_tables([learned, holdout]))
     seen = distances.points(_some(learned, count, rng))
@@ -67,7 +68,7 @@ def privacy(learned: pa.Table, synthetic: pa.Table, holdout: pa.Table, seed: int
         _ratio(between),
         float(attack),
         copies,
-        _copies(learned, holdout),
+        _repeated(learned),
         count,
     )
 
@@ -91,6 +92,13 @@ def _copies(learned: pa.Table, rows: pa.Table) -> float:
     known = {key for batch in learned.to_batches() for key in row_keys(batch).to_pylist()}
     keys = [key for batch in rows.to_batches() for key in row_keys(batch).to_pylist()]
     return sum(key in known for key in keys) / len(keys)
+
+
+def _repeated(rows: pa.Table) -> float:
+    """Share of rows that occur more than once; NaN of none."""
+    keys = Counter(key for batch in rows.to_batches() for key in row_keys(batch).to_pylist())
+    several = sum(count for count in keys.values() if count > 1)
+    return several / rows.num_rows if rows.num_rows else math.nan
 
 
 def _some(table: pa.Table, count: int, rng: np.random.Generator) -> pa.Table:
