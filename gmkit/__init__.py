@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gmkit.run import Run, load, train
 
     __version__: str
+    Augmenter: Any
 
 __all__ = [
     "ArtifactError",
@@ -42,10 +43,14 @@ __all__ = [
     "train",
 ]
 
+_PLUGINS = {"Augmenter": ("augmentation", "gmkit_augmentation.augmenter")}
+"""Names that a first-party plugin brings: extra, module."""
 _HOMES = {"hookimpl": "gmkit.api", "Run": "gmkit.run", "load": "gmkit.run", "train": "gmkit.run"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PLUGINS:
+        return _of_plugin(name)
     if name not in __all__:
         raise AttributeError(f"module 'gmkit' has no attribute {name!r}")
     value = (
@@ -58,7 +63,21 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PLUGINS})
+
+
+def _of_plugin(name: str) -> Any:
+    """What a plugin brings. Raises PluginError where it is not installed."""
+    extra, module = _PLUGINS[name]
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        from gmkit.errors import PluginError
+
+        hint = f"pip install 'gmkit[{extra}]'"
+        raise PluginError(f"gmkit.{name} needs the plugin {extra}", hint=hint) from error
 
 
 def _version() -> str:

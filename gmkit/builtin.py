@@ -35,6 +35,12 @@ def gmkit_register_families() -> list[FamilyInfo]:
             capabilities=frozenset({"log_prob", "complete", "denoise_error"}),
             preset={"objective": "flow", "schedule": "flow", "sampler": "euler"},
         ),
+        FamilyInfo(
+            name="trees",
+            summary="Decision trees one after the other: tables in seconds",
+            loader="gmkit.families.trees:Trees",
+            capabilities=frozenset({"log_prob", "complete"}),
+        ),
     ]
 
 

@@ -36,6 +36,8 @@ class DrawOptions(TypedDict, total=False):
     prompt: str | None
     infill: str | None
     observer: Observer | None
+    chunk: int
+    """Records drawn together: another number gives other records."""
 
 
 def draw(
@@ -52,8 +54,9 @@ def draw(
     prompt: str | None = None,
     infill: str | None = None,
     observer: Observer | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[pa.RecordBatch]:
-    """``n`` new records in batches of up to ``CHUNK``, each drawn when it is asked for.
+    """``n`` new records in batches of up to ``chunk``, each drawn when it is asked for.
 
     ``pool``: where conditions not asked for come from; None for a model without conditions.
     ``config``: of the run, which tells what the options leave open. ``prompt``, ``infill``: what
@@ -78,7 +81,7 @@ def draw(
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
 
-    def chunk(number: int, rows: int) -> pa.RecordBatch:
+    def drawn_together(number: int, rows: int) -> pa.RecordBatch:
         condition = None
         if pool is not None:
             drawn = pool.draw(rows, asked, generator(base, "condition", number))
@@ -93,8 +96,8 @@ def draw(
                 batch = family.complete(whole, known, rng, temperature)
         return decoded(codec, {**(condition or {}), **batch})
 
-    starts = enumerate(range(0, n, CHUNK))
-    return (chunk(number, min(CHUNK, n - start)) for number, start in starts)
+    starts = enumerate(range(0, n, chunk))
+    return (drawn_together(number, min(chunk, n - start)) for number, start in starts)
 
 
 def _part(

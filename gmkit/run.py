@@ -23,7 +23,7 @@ import torch
 from gmkit.artifact import manifest as manifests
 from gmkit.artifact.files import clear_litter, write_json_atomic
 from gmkit.artifact.manifest import Manifest
-from gmkit.artifact.tensors import load_tensors
+from gmkit.artifact.tensors import load_tensors, tensor_shapes
 from gmkit.codecs import Batch, Codec
 from gmkit.config import RunConfig, read_toml
 from gmkit.data.formats import CORE_FORMATS
@@ -177,8 +177,10 @@ def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
     resolved = resolve(read_toml(folder / "config.toml"), stored=True)
     codec = read_codec(folder, type(resolved.codec))
     family = resolved.family(codec.space, resolved.family_config, resolved.trunk_config)
+    weights = folder / "model.safetensors"
+    family.make_room(tensor_shapes(weights))
     expected = {k: (tuple(v.shape), v.dtype) for k, v in family.state_dict().items()}
-    family.load_state_dict(load_tensors(folder / "model.safetensors", expected))
+    family.load_state_dict(load_tensors(weights, expected))
     family.to(choose_device(device)).eval()
     pool = ConditionPool.load(folder, codec)
     return Run(folder, resolved.config, resolved.domain, codec, family, pool=pool)

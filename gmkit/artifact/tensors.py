@@ -189,6 +189,15 @@ def _check_expected(path: Path, header: dict[str, Any], expected: Expected) -> N
             _refuse(path, f"is {kind}, expected {dtype}", tensor=name, hint=hint)
 
 
+def tensor_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Name → shape as the header of a safetensors file claims, within the file's size; no tensor
+    is read. Raises ArtifactError."""
+    place = Path(path)
+    header, size = _header(place)
+    _check_extents(place, header, size)
+    return {name: tuple(entry["shape"]) for name, entry in header.items()}
+
+
 def load_tensors(
     path: str | os.PathLike[str],
     expected: Expected | None = None,

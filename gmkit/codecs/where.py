@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gmkit.errors import ConfigError
 
@@ -24,29 +24,48 @@ _PLAIN_VALUE = re.compile(r"[^\s\"',=][^\s,=]*(\s+[^\s,=]+)*")
 _HINT = 'Write name=value, separated by commas: --where "label=7,qed=0.9".'
 
 
+class Item(NamedTuple):
+    """``name operator value``: one of =, <, >, <=, >= and !=."""
+
+    name: str
+    operator: str
+    value: str
+    text: str
+    """As it was given."""
+
+
 def parse_where(text: str) -> dict[str, str]:
     """Name → value as text. Raises ConfigError saying which part cannot be read."""
     found: dict[str, str] = {}
+    for item in parse_items(text):
+        if item.operator != "=":
+            raise ConfigError(
+                f"--where {item.text!r} compares, and only a value can be asked for",
+                hint='Ask for one value of each condition: --where "qed=0.9"',
+            )
+        _put(found, item.name, item.value)
+    return found
+
+
+def parse_items(text: str, option: str = "--where") -> list[Item]:
+    """Items in order, comparisons among them. Raises ConfigError saying which part of ``option``
+    cannot be read."""
+    found: list[Item] = []
     position = 0
     while position < len(text) or not found:
         item = _ITEM.match(text, position)
         if item is None:
             raise ConfigError(
-                f"--where {text[position:]!r} is not name=value",
+                f"{option} {text[position:]!r} is not name=value",
                 hint=f"{_HINT} What holds a comma, = or a quote goes in quotes: 'name=\"a,b\"'",
             )
         part = item[0].strip().rstrip(",")
-        if item["operator"] != "=":
-            raise ConfigError(
-                f"--where {part!r} compares, and only a value can be asked for",
-                hint='Ask for one value of each condition: --where "qed=0.9"',
-            )
         if not item["value"]:
-            raise ConfigError(f"--where {part!r} has no value", hint=_HINT)
-        _put(found, _bare(item["name"]), _bare(item["value"]))
+            raise ConfigError(f"{option} {part!r} has no value", hint=_HINT)
+        found.append(Item(_bare(item["name"]), item["operator"], _bare(item["value"]), part))
         position = item.end()
         if item["end"] and position == len(text):
-            raise ConfigError(f"--where {text!r} ends in a comma", hint=_HINT)
+            raise ConfigError(f"{option} {text!r} ends in a comma", hint=_HINT)
     return found
 
 

@@ -97,7 +97,7 @@ class Source:
 
 
 def open_source(
-    data: Any, *, domain: Domain | None, registry: Registry, column: str = ""
+    data: Any, *, domain: Domain | None, registry: Registry | None = None, column: str = ""
 ) -> Source:
     """The records that ``data`` means, checked as far as that costs one look at each file.
 
@@ -106,10 +106,15 @@ def open_source(
     Table or RecordBatch, anything with ``__arrow_c_stream__`` (pandas, polars), or a list of
     strings for the domain's main column. An existing path wins over a data set of that name.
     ``column``: the one to take for the domain's main column, which is then renamed to it.
+    ``registry``: of data sets and domains; None for what is installed.
 
     Raises DataError saying what is missing, empty, unknown or damaged, and what would do;
     ConfigError for a ``column`` where the domain has none.
     """
+    if registry is None:
+        from gmkit.plugins import registry as installed
+
+        registry = installed()
     if domain is not None and column and not domain.column:
         raise ConfigError(
             f"domain {domain.info.name!r} uses whole rows and has no main column",

@@ -54,6 +54,23 @@ class Family(nn.Module, ABC):
         self.space = space
         self.config = config
 
+    # ------------------------------------------------------------ learning without gradients
+
+    @property
+    def learned(self) -> float | None:
+        """Of a family that learns by itself, the share of its learning that is done, 0 … 1; None
+        of one that gradients of ``losses`` train."""
+        return None
+
+    def learn(self, data: Batch, step: Step) -> dict[str, Tensor]:
+        """One step of a family that learns by itself, from all training records as compact
+        tensors; until ``learned`` is 1. Returns terms to be shown, ``loss`` among them."""
+        raise NotImplementedError
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Before stored state is loaded: size what the data decided, from the shapes of the
+        state. Raises ArtifactError for shapes that make no sense. Most families have no such."""
+
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The parameters that this player's loss moves."""
         return list(self.parameters())

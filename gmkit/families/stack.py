@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from gmkit.codecs import Batch
+from gmkit.errors import ConfigError
 from gmkit.families.family import Family, FamilyConfig, Step
 from gmkit.families.latents import latent_name
 from gmkit.families.standardiser import Standardiser
@@ -220,8 +221,15 @@ def stack(
     """The family of ``second`` on the latents of ``first``; the same class for the same call.
 
     ``first`` needs the capability ``encode``. The names, those families are registered by, tell
-    apart the tables of options (``family.vae.latent``) and the players (``vae.model``).
+    apart the tables of options (``family.vae.latent``) and the players (``vae.model``). Raises
+    ConfigError for a family that no gradients train.
     """
+    for kind, name in ((first, first_name), (second, second_name)):
+        if kind.learned is not Family.learned:
+            raise ConfigError(
+                f"model {name!r} learns by itself and cannot be part of a stack",
+                hint=f"Take it alone: --model {name}.",
+            )
     one, two = part_names(first_name, second_name)
     capabilities = stack_capabilities(first.capabilities, second.capabilities)
     tables: dict[str, Any] = {

@@ -30,12 +30,15 @@ class Categorical(Field):
     ``length_shares``: how often each length from 0 up to the whole shape (elements before ``end``)
     occurs in the data. With them a diffusion draws the length first and unmasks as many elements;
     without, ``end`` is unmasked like any class.
+
+    ``ordered``: classes that are near each other are alike, such as the bins of a number.
     """
 
     kind: ClassVar[str] = "categorical"
     size: int
     end: int | None = None
     length_shares: tuple[float, ...] | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for no classes, an end outside them or outside a sequence, or lengths
@@ -43,6 +46,7 @@ class Categorical(Field):
         super().__post_init__()
         object.__setattr__(self, "size", operator.index(self.size))
         object.__setattr__(self, "end", None if self.end is None else operator.index(self.end))
+        object.__setattr__(self, "ordered", bool(self.ordered))
         if self.size < 1:
             raise ValueError(f"size is {self.size}, expected at least 1 class")
         if self.end is not None and not 0 <= self.end < self.size:
@@ -290,13 +294,11 @@ class Categorical(Field):
         return logits.masked_fill(banned, -1e9)
 
     def to_json(self) -> dict[str, Any]:
-        """With ``size``, ``end`` and, where known, ``length_shares``."""
+        """With ``size``, ``end`` and, where known, ``length_shares`` and ``ordered``."""
         facts = {**super().to_json(), "size": self.size, "end": self.end}
-        return (
-            facts
-            if self.length_shares is None
-            else {**facts, "length_shares": list(self.length_shares)}
-        )
+        if self.length_shares is not None:
+            facts["length_shares"] = list(self.length_shares)
+        return {**facts, "ordered": True} if self.ordered else facts
 
     def _draw(self, params: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
         """Inverse-CDF draw: one uniform number an element, so far cheaper than Gumbel noise."""

@@ -166,7 +166,10 @@ class Trainer:
         )
 
     def progress(self) -> float:
-        """Share of the training done, by steps or time, whichever is further."""
+        """Share of the training done, by steps or time, whichever is further; of a family that
+        learns by itself, what it says."""
+        if self.family.learned is not None:
+            return self.family.learned
         shares = [0.0]
         if self.config.steps:
             shares.append(self.state.step / self.config.steps)
@@ -177,10 +180,13 @@ class Trainer:
     def step(self, index: int) -> dict[str, Tensor] | None:
         """One step of every player. None when a gradient was not finite: nothing was changed
         by that player."""
-        batch = self.batches.at(index)
         progress = self.progress()
         self._rng.manual_seed((self._noise + index) % 2**63)
         rng = self._rng
+        if self.family.learned is not None:
+            with torch.no_grad():
+                return self.family.learn(self.train, Step(index, progress, rng))
+        batch = self.batches.at(index)
         shown: dict[str, Tensor] = {}
         for player, share in self.family.turns(progress):
             optimiser = self.optimisers[player]
@@ -291,7 +297,9 @@ class Trainer:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Stand where the checkpoint was written."""
-        self.family.load_state_dict(dict(checkpoint.tensors["model"]))
+        model = dict(checkpoint.tensors["model"])
+        self.family.make_room({name: tuple(value.shape) for name, value in model.items()})
+        self.family.load_state_dict(model)
         for name, optimiser in self.optimisers.items():
             optimiser.load(checkpoint.tensors[f"optimiser-{name}"])
         if self.ema is not None:

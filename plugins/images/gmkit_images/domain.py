@@ -85,7 +85,7 @@ class ImagesDomain(Domain):
             settings["trunk"]["width"] = 128 if patient else 64
             settings["family"] = {"gamma": 0.1, "minibatch": True}
             training |= {"steps": 1000, "learning_rate": 2e-3, "ema": 0.995}
-        else:
+        elif family in ("diffusion", "flow"):
             settings["trunk"] = {"width": 64 if patient else 32, "depth": 2}
             settings["family"] = {"steps": 20, "guidance": 2.0}
             training |= {"steps": 2500, "learning_rate": 3e-3}

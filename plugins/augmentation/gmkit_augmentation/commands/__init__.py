@@ -1,0 +1,1 @@
+"""Commands on tables, each imported when it is called."""

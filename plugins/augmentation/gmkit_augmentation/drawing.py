@@ -1,0 +1,151 @@
+"""Rows from a model of a table: exactly as many as asked for, of the values asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from gmkit.codecs import Batch
+from gmkit.errors import ConfigError, DataError
+from gmkit.observer import Observer
+from gmkit.randomness import derive, generator
+from gmkit_augmentation.conditions import Condition, all_of
+from gmkit_augmentation.finishing import Finisher
+from gmkit_augmentation.guard import Guard
+from gmkit_augmentation.learning import Learned
+from gmkit_augmentation.rules import Rules
+
+CHUNK = 16_384
+"""Rows drawn together."""
+FRESH = 2048
+"""Rows drawn together to replace others."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """So many rows that meet all conditions."""
+
+    rows: int
+    conditions: tuple[Condition, ...] = ()
+
+
+class Drawing:
+    """The rows of several wishes, one after the other."""
+
+    def __init__(
+        self,
+        learned: Learned,
+        wishes: Sequence[Wish],
+        rules: Rules,
+        constraints: Sequence[Condition],
+        observer: Observer,
+        seed: int | None = None,
+        number: int | None = None,
+        own: Mapping[Wish, Learned] | None = None,
+    ) -> None:
+        """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the
+        plan's. ``number``: of drawings by one model, so that each gives other rows."""
+        self.learned, self.wishes, self.rules = learned, wishes, rules
+        self._own = dict(own or {})
+        self.constraints = list(constraints)
+        self.observer = observer
+        self.total = sum(wish.rows for wish in wishes)
+        self.guards: list[Guard] = []
+        self._finisher = Finisher(learned.codec, learned.rows)
+        base = learned.plan.seed if seed is None else seed
+        self._seed = derive(base, "augment", *([] if number is None else [number]))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, drawn as they are asked for. Raises DataError for conditions that no row
+        meets."""
+        done = 0
+        for number, wish in enumerate(self.wishes):
+            if not wish.rows:
+                continue
+            draw = self._drawer(wish)
+            fixed = frozenset(c.column for c in wish.conditions)
+            must = [*wish.conditions, *self.constraints]
+            columns = self.learned.codec.columns
+            guard = Guard(self.learned.rows, columns, self.rules, must, fixed)
+            self.guards.append(guard)
+            fresh = self._fresh(draw, derive(self._seed, "fresh", number))
+            for start in range(0, wish.rows, CHUNK):
+                count = min(CHUNK, wish.rows - start)
+                batch = guard.kept(draw(count, derive(self._seed, number, start)), fresh)
+                yield self._finisher.finished(batch, done)
+                done += count
+                self.observer.advance(done, self.total)
+
+    def _fresh(
+        self, draw: Callable[[int, int], pa.RecordBatch], seed: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Further rows of a wish, without end."""
+        number = 0
+        while True:
+            yield draw(FRESH, derive(seed, number))
+            number += 1
+
+    def _drawer(self, wish: Wish) -> Callable[[int, int], pa.RecordBatch]:
+        """(rows, seed) → rows that meet the conditions."""
+        if not wish.conditions or wish in self._own:
+            every = self._own.get(wish, self.learned).run
+            return lambda rows, seed: next(every.sample_batches(rows, seed=seed, chunk=rows))
+        run = self.learned.run
+        if "complete" not in run.family.capabilities:
+            raise ConfigError(
+                f"model {run.config.model!r} cannot be asked for given values",
+                hint="Take --model trees, vae or diffusion.",
+            )
+        named = list(dict.fromkeys(condition.column for condition in wish.conditions))
+        seeds = self._seeds(wish.conditions, named)
+        encoded = run.codec.encode(seeds)
+        known = {field for n in named for field in self.learned.codec.columns[n].fields()}
+
+        def draw(rows: int, seed: int) -> pa.RecordBatch:
+            rng = generator(seed, device=run.device)
+            chosen = torch.randint(len(seeds), (rows,), generator=rng, device=rng.device).cpu()
+            batch: Batch = run.family.space.pick(encoded, chosen, run.device)
+            masks = {
+                name: torch.full(batch[name].shape, name in known, device=run.device)
+                for name in run.family.space.names
+            }
+            drawn = run.family.complete(batch, masks, rng)
+            return run.codec.decode({name: value.cpu() for name, value in drawn.items()})
+
+        return draw
+
+    def _seeds(self, conditions: Sequence[Condition], named: list[str]) -> pa.RecordBatch:
+        """Rows of the data from which the named columns are taken: those that meet all
+        conditions, or, where none does, of each column the values that meet its own."""
+        rows = self.learned.rows
+        mask = all_of(conditions, rows)
+        if mask.any():
+            return _one_batch(rows.filter(pa.array(mask)))
+        rng = np.random.default_rng(self._seed)
+        table = rows
+        for name in named:
+            own = [c for c in conditions if c.column == name]
+            fitting = np.flatnonzero(all_of([c for c in own if not c.other], rows))
+            if not len(fitting):
+                told = ", ".join(c.text for c in own)
+                raise DataError(
+                    f"no row of the data has {told}, so nothing can be learned of such rows",
+                    column=name,
+                    hint=f"{name} is {self.learned.codec.columns[name].describe()}.",
+                )
+            place = table.schema.get_field_index(name)
+            values = rows.column(name).take(pa.array(rng.choice(fitting, rows.num_rows)))
+            table = table.set_column(place, table.schema.field(place), values)
+        met = all_of(conditions, table)
+        if not met.any():
+            told = ", ".join(c.text for c in conditions)
+            raise DataError(f"no row can meet {told} together", hint="Ask for less.")
+        return _one_batch(table.filter(pa.array(met)))
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

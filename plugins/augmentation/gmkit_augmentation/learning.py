@@ -1,0 +1,161 @@
+"""From a table to a model of it: a fair sample of the rows, a run, and what was held out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from gmkit.codecs.tables import TableCodec
+from gmkit.config import merge
+from gmkit.data.source import Source
+from gmkit.errors import DataError, did_you_mean
+from gmkit.observer import Observer
+from gmkit.randomness import derive
+
+if TYPE_CHECKING:
+    import gmkit
+
+MODEL = "trees"
+ROWS = 100_000
+"""Rows that a model is learned from; of a larger table so many at random."""
+HELD_OUT = 2000
+"""Rows that are not learned from, at most."""
+FEW = 200
+"""Of fewer rows none is spared."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a table is learned."""
+
+    model: str = MODEL
+    target: str = ""
+    """The column that matters: it comes first, so that all others follow it."""
+    first: tuple[str, ...] = ()
+    """Columns that values will be asked for."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Column → kind, where it is not to be inferred."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    time_budget: float | None = None
+    rows: int = ROWS
+
+
+class Learned:
+    """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``."""
+
+    def __init__(self, rows: pa.Table, plan: Plan, observer: Observer, keep: Path | None = None):
+        """Train. Raises GmkitError's subclasses."""
+        import gmkit
+
+        self.rows = rows
+        """What was learned from."""
+        self.plan = plan
+        self._temporary = None if keep else Path(tempfile.mkdtemp(prefix="gmkit-augment-"))
+        folder = keep or (self._temporary or Path()) / "run"
+        try:
+            self.run: gmkit.Run = gmkit.train(
+                domain="augmentation",
+                model=plan.model,
+                data=rows,
+                out=folder,
+                settings=_settings(plan, inferred(rows, plan)),
+                seed=plan.seed,
+                time_budget=plan.time_budget,
+                observer=observer,
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def codec(self) -> TableCodec:
+        """The run's."""
+        assert isinstance(self.run.codec, TableCodec)
+        return self.run.codec
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the temporary folder."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
+    """What the columns are taken for. Raises DataError for a column that cannot be learned,
+    ConfigError for a kind that a column cannot be."""
+    numbers = "real" if plan.model == MODEL else "bins"
+    config: dict[str, Any] = {"numbers": numbers, "columns": dict(plan.kinds)}
+    codec = TableCodec(config).fit(rows.to_batches())
+    codec.describe()
+    return codec
+
+
+def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
+    """Options of the run."""
+    rows = codec.rows
+    settings: dict[str, Any] = {"data": {"test": held_out(rows)}}
+    if plan.kinds:
+        settings["codec"] = {"columns": dict(plan.kinds)}
+    if plan.model == MODEL:
+        names = dict.fromkeys([*plan.first, *([plan.target] if plan.target else [])])
+        fields = [field for name in names for field in codec.columns[name].fields()]
+        settings["family"] = {"first": fields}
+    return merge(settings, plan.settings)
+
+
+def held_out(rows: int) -> float:
+    """The share of the rows that figures are measured with: a tenth, of many rows less."""
+    return 0.0 if rows < FEW else min(0.1, HELD_OUT / rows)
+
+
+def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> pa.Table:
+    """All rows, or ``limit`` of them at random, in their order."""
+    total = source.count()
+    rng = np.random.default_rng(derive(seed, "rows"))
+    chosen = None
+    if total is not None and total > limit:
+        chosen = np.sort(rng.choice(total, limit, replace=False))
+    parts: list[pa.RecordBatch] = []
+    begin = 0
+    for batch in source.batches(65_536):
+        end = begin + len(batch)
+        if chosen is not None:
+            low, high = np.searchsorted(chosen, [begin, end])
+            batch = batch.take(pa.array(chosen[low:high] - begin))
+        parts.append(batch)
+        begin = end
+        observer.advance(begin, total)
+    table = pa.Table.from_batches(parts, source.schema)
+    if table.num_rows > limit:  # a format that does not know its number of rows
+        rows = np.sort(rng.choice(table.num_rows, limit, replace=False))
+        table = table.take(pa.array(rows))
+    return table
+
+
+def check_column(name: str, schema: pa.Schema, option: str) -> None:
+    """Raise DataError where an option names a column that is not there."""
+    if name and name not in schema.names:
+        raise DataError(
+            f"{option} names a column that the table does not have",
+            column=name,
+            hint=did_you_mean(name, schema.names),
+        )

@@ -1,0 +1,1 @@
+"""Figures about synthetic rows: fidelity, detection, utility, privacy."""

@@ -1,0 +1,235 @@
+"""``gmkit augment`` and ``gmkit impute``: what is promised of every result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+ORIGIN = "_gmkit_origin"
+Run = Callable[..., Any]
+
+
+def augmented(run: Run, path: Path, *words: Any, out: str = "out.parquet") -> pa.Table:
+    place = path.with_name(out)
+    outcome = run("augment", path, "--no-report", "--out", place, *words)
+    assert outcome.code == 0, outcome.err
+    return pq.read_table(place)
+
+
+def synthetic(table: pa.Table) -> pa.Table:
+    return table.filter(pc.equal(table.column(ORIGIN), "synthetic"))
+
+
+def test_originals_stay_and_as_many_rows_are_added(run: Run, stored: Path, table: pa.Table) -> None:
+    outcome = run("augment", stored, "--no-report", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["out"] == str(stored.with_name("orders.augmented.parquet"))
+    found = pq.read_table(outcome.json["out"])
+    assert found.num_rows == 800
+    assert found.column(ORIGIN).to_pylist() == ["original"] * 400 + ["synthetic"] * 400
+    assert found.drop_columns([ORIGIN]).slice(0, 400).equals(table)
+
+
+def test_the_schema_is_the_tables(run: Run, stored: Path, table: pa.Table) -> None:
+    found = augmented(run, stored, "--only-synthetic", "-n", 77)
+    assert found.num_rows == 77
+    assert found.schema.equals(table.schema, check_metadata=True)
+
+
+def test_rows_keep_what_holds_in_the_data(run: Run, stored: Path, table: pa.Table) -> None:
+    found = augmented(run, stored, "--only-synthetic", "-n", 1000)
+    pairs = set(zip(found["city"].to_pylist(), found["country"].to_pylist(), strict=True))
+    assert pairs == {("Rome", "IT"), ("Oslo", "NO"), ("Lima", "PE")}
+    assert pc.all(pc.less_equal(found["start"], found["end"])).as_py()
+    amounts = found["amount"].to_numpy()
+    assert (amounts % 5 == 0).all()
+    assert amounts.min() >= table["amount"].to_numpy().min()
+    zeros = float((found["discount"].to_numpy() == 0).mean())
+    assert 0.6 < zeros < 0.8
+    missing = found["rating"].null_count / 1000
+    assert 0.12 < missing < 0.28
+    assert found["rating"].null_count + len(found["rating"].drop_null()) == 1000
+    assert found["currency"].to_pylist() == ["EUR"] * 1000
+    assert set(found["note"].to_pylist()) <= set(table["note"].to_pylist())
+
+
+def test_identifiers_are_new(run: Run, stored: Path, table: pa.Table) -> None:
+    found = augmented(run, stored, "-n", 900)["order"].to_pylist()
+    assert len(set(found)) == 1300
+    assert all(text.startswith("ORD-") for text in found)
+
+
+def test_the_same_seed_gives_the_same_file(run: Run, stored: Path) -> None:
+    augmented(run, stored, "--seed", 3, out="a.parquet")
+    augmented(run, stored, "--seed", 3, out="b.parquet")
+    augmented(run, stored, "--seed", 4, out="c.parquet")
+    first, again, other = (stored.with_name(f"{n}.parquet").read_bytes() for n in "abc")
+    assert first == again
+    assert first != other
+
+
+def test_no_row_is_a_copy(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    few = pa.table({"a": rng.integers(0, 30, 300), "b": rng.integers(0, 30, 300)})
+    path = tmp_path / "few.parquet"
+    pq.write_table(few, path)
+    found = augmented(run, path, "--only-synthetic", "-n", 500)
+    rows = list(zip(*(few[n].to_pylist() for n in "ab"), strict=True))
+    single = {row for row in rows if rows.count(row) == 1}
+    assert len(single) > 200
+    assert not single & set(zip(*(found[n].to_pylist() for n in "ab"), strict=True))
+
+
+def test_conditions_are_met_by_every_row(run: Run, stored: Path) -> None:
+    words = ["--where", "city=Oslo,amount>500,start<2020-09-01", "-n", 60, "--where", "paid=false"]
+    found = synthetic(augmented(run, stored, *words))
+    assert found.num_rows == 60
+    assert set(found["city"].to_pylist()) == {"Oslo"}
+    assert set(found["country"].to_pylist()) == {"NO"}
+    assert set(found["paid"].to_pylist()) == {False}
+    assert min(found["amount"].to_pylist()) > 500
+    assert str(max(found["start"].to_pylist())) < "2020-09-01"
+
+
+def test_missing_can_be_asked_for(run: Run, stored: Path) -> None:
+    found = synthetic(augmented(run, stored, "--where", "rating=null", "-n", 20))
+    assert found["rating"].null_count == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("city", {"Rome": None, "Oslo": None, "Lima": None}),
+        ("city=Lima:0.5", {"Lima": None}),
+    ],
+)
+def test_classes_become_balanced(run: Run, stored: Path, text: str, counts: dict[str, Any]) -> None:
+    found = augmented(run, stored, "--balance", text)
+    column = found["city"].to_pylist()
+    have = {name: column.count(name) for name in ("Rome", "Oslo", "Lima")}
+    if text == "city":
+        assert len(set(have.values())) == 1
+    else:
+        assert have["Lima"] == have["Rome"] + have["Oslo"]
+        assert set(synthetic(found)["city"].to_pylist()) == {"Lima"}
+
+
+def test_constraints_hold(run: Run, stored: Path) -> None:
+    words = ["--constraint", "amount>=100", "--constraint", "discount<=amount", "-n", 200]
+    found = synthetic(augmented(run, stored, *words))
+    assert min(found["amount"].to_pylist()) >= 100
+    assert (found["discount"].to_numpy() <= found["amount"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_text_formats_go_in_and_out(run: Run, tmp_path: Path, ending: str) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"data.{ending}"
+    rows = [{"x": round(float(v), 2), "y": "ab"[i % 2]} for i, v in enumerate(rng.normal(size=60))]
+    if ending == "csv":
+        path.write_text("\ufeffx;y\n" + "".join(f"{r['x']};{r['y']}\n" for r in rows), "utf-8")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = run("augment", path, "--no-report", "-n", 15, "--json")
+    assert outcome.code == 0, outcome.err
+    text = (tmp_path / f"data.augmented.{ending}").read_text()
+    assert text.count("synthetic") == 15
+    assert text.count("original") == 60
+
+
+def test_a_dry_run_tells_the_columns_and_writes_nothing(run: Run, stored: Path) -> None:
+    before = sorted(stored.parent.iterdir())
+    outcome = run("augment", stored, "--dry-run", "--json")
+    assert outcome.code == 0, outcome.err
+    kinds = {name: facts["kind"] for name, facts in outcome.json["columns"].items()}
+    assert kinds == {
+        "order": "identifier",
+        "city": "category",
+        "country": "category",
+        "start": "number",
+        "end": "number",
+        "amount": "number",
+        "discount": "number",
+        "price": "number",
+        "rating": "category",
+        "paid": "category",
+        "note": "text",
+        "currency": "constant",
+    }
+    assert outcome.json["rules"] == ["city → country", "start ≤ end"]
+    assert sorted(p for p in stored.parent.iterdir() if p.name != "cache") == before
+    assert "Taken for" in run("augment", stored, "--dry-run").out
+
+
+def test_columns_can_be_told(run: Run, stored: Path) -> None:
+    path = stored.with_name("columns.toml")
+    path.write_text('[columns]\namount = "category"\nnote = "constant"\n')
+    outcome = run("augment", stored, "--dry-run", "--columns", path, "--json")
+    kinds = {name: facts["kind"] for name, facts in outcome.json["columns"].items()}
+    assert (kinds["amount"], kinds["note"]) == ("category", "constant")
+
+
+def test_the_report_holds_all_it_shows(run: Run, stored: Path) -> None:
+    outcome = run("augment", stored, "--target", "paid", "--json")
+    assert outcome.code == 0, outcome.err
+    facts = outcome.json
+    page = Path(facts["report"]).read_text()
+    assert page.count("<svg") == 10 + 2  # columns but identifier and note, heat map, projection
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page
+    assert facts["figures"]["column_shapes"] > 0.85
+    assert 0 <= facts["figures"]["detection_auc"] <= 1
+    assert facts["figures"]["privacy"]["copies"] == 0
+    assert facts["figures"]["utility"]["target"] == "paid"
+    assert all(entry["text"].endswith((".", ".'")) for entry in facts["sentences"])
+
+
+@pytest.mark.parametrize("model", ["vae", "diffusion"])
+def test_other_families_work_through_the_same_door(run: Run, stored: Path, model: str) -> None:
+    words = ["--model", model, "--set", "training.steps=20", "--set", "trunk.width=16", "-n", 30]
+    found = synthetic(augmented(run, stored, *words, "--where", "city=Oslo"))
+    assert found.num_rows == 30
+    assert set(found["city"].to_pylist()) == {"Oslo"}
+
+
+def test_missing_values_are_filled_in(run: Run, stored: Path, table: pa.Table) -> None:
+    outcome = run("impute", stored, "--draws", 3, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["filled"] == {"rating": table["rating"].null_count}
+    found = pq.read_table(stored.with_name("orders.imputed.parquet"))
+    assert found.num_rows == 1200
+    assert found["rating"].null_count == 0
+    assert found["_gmkit_draw"].to_pylist() == [1] * 400 + [2] * 400 + [3] * 400
+    known = np.asarray(table["rating"].is_valid())
+    draws = [found.slice(400 * i, 400) for i in range(3)]
+    for draw in draws:
+        rest = draw.drop_columns(["rating", "_gmkit_draw"])
+        assert rest.equals(table.drop_columns(["rating"]))
+        assert np.array_equal(
+            draw["rating"].to_numpy()[known], table["rating"].drop_null().to_numpy()
+        )
+    assert draws[0]["rating"].to_pylist() != draws[1]["rating"].to_pylist()
+
+
+def test_filled_values_follow_the_rest_of_the_row(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=3000)
+    y = 3 * x + 0.1 * rng.normal(size=3000)
+    hidden = rng.random(3000) < 0.2
+    path = tmp_path / "xy.parquet"
+    for name in ("x", "y"):  # the first column of the row, and the last
+        values = {"x": x, "y": y}
+        table = pa.table({n: pa.array(v, mask=hidden & (n == name)) for n, v in values.items()})
+        pq.write_table(table, path)
+        assert run("impute", path, "--seed", 1).code == 0
+        found = pq.read_table(path.with_name("xy.imputed.parquet"))
+        filled = found[name].to_numpy()[hidden]
+        assert np.corrcoef(filled, values[name][hidden])[0, 1] > 0.95
