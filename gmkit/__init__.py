@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         PluginError,
         TrainingError,
     )
-    from gmkit.run import Run, load, train
+    from gmkit.learn import train
+    from gmkit.run import Run, load
 
     __version__: str
     Augmenter: Any
@@ -45,7 +46,7 @@ __all__ = [
 
 _PLUGINS = {"Augmenter": ("augmentation", "gmkit_augmentation.augmenter")}
 """Names that a first-party plugin brings: extra, module."""
-_HOMES = {"hookimpl": "gmkit.api", "Run": "gmkit.run", "load": "gmkit.run", "train": "gmkit.run"}
+_HOMES = {"hookimpl": "gmkit.api", "Run": "gmkit.run", "load": "gmkit.run", "train": "gmkit.learn"}
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ COMMON = (
     "pyarrow.parquet",
     "joblib.externals.loky",
     "rich.progress",
+    "gmkit.learn",
     "gmkit.run",
     "gmkit.families.vae",
     "gmkit.trunks.transformer",

@@ -134,8 +134,8 @@ def _show_plan(options: dict[str, Any], data: str | None, *, json: bool) -> None
 
     from gmkit.config import write_toml
     from gmkit.data.source import open_source
+    from gmkit.learn import plan
     from gmkit.plugins import registry
-    from gmkit.run import plan
 
     resolved = plan(data=data, **options)
     config = resolved.config
@@ -166,11 +166,11 @@ def _train(
     """Train with a live bar, then print figures and a few samples."""
     err = err_console(quiet=quiet)
     with err.status("Loading torch"):
-        import gmkit.run
+        import gmkit.learn
         from gmkit.cli.figures import conditions_text, figures_table
         from gmkit.cli.progress import TerminalObserver
 
-    run = gmkit.run.train(
+    run = gmkit.learn.train(
         data=data, out=folder, resume=resume, observer=TerminalObserver(err), **options
     )
     evaluation = run.evaluation

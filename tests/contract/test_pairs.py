@@ -22,9 +22,10 @@ from gmkit.api import FamilyInfo
 from gmkit.codecs import Batch
 from gmkit.families import Family, Step
 from gmkit.families.stack import Stack
+from gmkit.learn import plan
 from gmkit.plugins import registry
 from gmkit.randomness import generator
-from gmkit.run import Run, plan
+from gmkit.run import Run
 from gmkit.training.batches import in_order
 from gmkit.training.session import new_family
 

@@ -167,9 +167,9 @@ def mnist(tmp_path: Path, noise: Noise) -> Path:
     place = tmp_path / "idx"
     place.mkdir()
     images = noise(5, 6, 6)
-    (place / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+    (place / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images), mtime=0))
     labels = np.array([3, 1, 4, 1, 5], np.uint8)
-    (place / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+    (place / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels), mtime=0))
     return place / "train-images-idx3-ubyte.gz"
 
 
@@ -345,7 +345,7 @@ def test_labels_are_fetched_beside_images(
         packed = gzip.compress(gzip.decompress(mnist.with_name(name).read_bytes()), 1, mtime=7)
         (place / name).write_bytes(packed)
     assert cached(info) == fetch(info) == place / names[0]
-    (place / names[0]).write_bytes(gzip.compress(b"something else"))
+    (place / names[0]).write_bytes(gzip.compress(b"something else", mtime=0))
     assert cached(info) is None
     with pytest.raises(DataError, match="is damaged and GMKIT_OFFLINE"):
         fetch(info)
