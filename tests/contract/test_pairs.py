@@ -53,8 +53,12 @@ DRAWN = 40
 CAPABILITIES = {"log_prob", "reconstruct", "encode", "complete", "critic", "denoise_error"}
 
 
-def settings(family: str) -> list[str]:
-    return [*SETTINGS, *FEW_STEPS.get(family, [])]
+SHORT = {"text": ["codec.window=24"]}
+"""Records that are long by default, made quick."""
+
+
+def settings(domain: str, family: str) -> list[str]:
+    return [*SETTINGS, *FEW_STEPS.get(family, []), *SHORT.get(domain, [])]
 
 
 class Pair(NamedTuple):
@@ -77,7 +81,9 @@ def pair(
     """Trained once for all tests of the pair."""
     domain, family = request.param
     out = tmp_path_factory.mktemp("pairs") / f"{domain}-{family}"
-    run = trained(domain=domain, model=family, settings=settings(family), out=out, device="cpu")
+    run = trained(
+        domain=domain, model=family, settings=settings(domain, family), out=out, device="cpu"
+    )
     held_out = in_order(run.dataset().part("test"), run.family.space, 4, "cpu")
     return Pair(domain, family, run, held_out[0])
 
@@ -105,7 +111,9 @@ def total_loss(model: Family, batch: Batch) -> dict[str, float]:
 def untrained(pair: Pair) -> list[Family]:
     """The family as it began; of a stack also its second part as it began on the trained first,
     for latents of another first are no measure."""
-    resolved = plan(domain=pair.domain, model=pair.family, settings=settings(pair.family))
+    resolved = plan(
+        domain=pair.domain, model=pair.family, settings=settings(pair.domain, pair.family)
+    )
     fresh = new_family(resolved, pair.run.codec).eval()
     if not isinstance(fresh, Stack):
         return [fresh]
@@ -197,7 +205,7 @@ def first_of_its_family(pair: tuple[str, str]) -> bool:
 )
 def test_resumed_after_a_kill_equals_straight(command: Any, pair: Pair, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    sets = [word for setting in settings(pair.family) for word in ("--set", setting)]
+    sets = [word for setting in settings(pair.domain, pair.family) for word in ("--set", setting)]
     words = ["--domain", pair.domain, "--model", pair.family, "--device", "cpu", "--out", run]
     running = command.start("train", *words, *sets)
     running.until(lambda: any((run / "checkpoints").glob("step-0000001*")))

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -140,9 +141,7 @@ def _as(table: pa.Table, like: Any) -> Any:
         frame = table.to_pandas()
         return frame.astype(dict(like.dtypes)) if set(frame) == set(like) else frame
     if package == "polars":
-        import polars
-
-        return polars.from_arrow(table)
+        return sys.modules["polars"].from_arrow(table)  # theirs, since they gave one of its frames
     return table
 
 
