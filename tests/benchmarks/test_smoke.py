@@ -28,6 +28,7 @@ def run(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_text_is_judged_by_its_last_tenth(tmp_path: Path) -> None:
     corpus, out = tmp_path / "corpus.txt", tmp_path / "results.jsonl"
     corpus.write_text("The cat sat on the mat, and the dog lay by the log.\n" * 400)
