@@ -1,19 +1,14 @@
-"""Finding plugins among the installed distributions, gating them and wording their faults.
-
-Reads distribution by distribution rather than with ``importlib.metadata.entry_points``, which
-fails as a whole when one ``entry_points.txt`` is malformed and parses those of all other groups.
-"""
+"""Finding plugins among the installed distributions, gating them and wording their faults."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, distributions
 from typing import Literal
 
 from gmkit.api import API, Info
+from gmkit.entry_points import EntryPoint, entry_points
 from gmkit.errors import PluginError
 
 GROUP = "gmkit.plugins"
@@ -64,28 +59,16 @@ class Plugin:
 def discover() -> list[Plugin]:
     """Every plugin there is, not yet imported: the core, first-party ones, then the others."""
     found: dict[tuple[str, str], Plugin] = {}
-    for plugin in _entries():
+    for entry, distribution, version in entry_points(GROUP):
+        plugin = Plugin(entry, distribution, version)
         # The first on sys.path is the one that imports, as in importlib.metadata.
         found.setdefault((normal(plugin.distribution), plugin.name), plugin)
     if ("gmkit", CORE) not in found:  # a checkout on sys.path, not installed
-        entry = EntryPoint(CORE, "gmkit.builtin", GROUP)
+        entry = EntryPoint(CORE, "gmkit.builtin")
         found["gmkit", CORE] = Plugin(entry, "gmkit", "")
     ours = ["gmkit", *(f"gmkit-{name}" for name in FIRST_PARTY)]
     rank = {name: position for position, name in enumerate(ours)}
     return [found[key] for key in sorted(found, key=lambda k: (rank.get(k[0], len(rank)), k))]
-
-
-def _entries() -> Iterator[Plugin]:
-    for distribution in distributions():
-        try:
-            if GROUP not in (distribution.read_text("entry_points.txt") or ""):
-                continue
-            entries = distribution.entry_points.select(group=GROUP)
-            metadata = distribution.metadata
-            name, version = metadata["Name"] or "unknown", metadata["Version"] or ""
-        except Exception:  # damaged metadata; pip is the tool that reports it
-            continue
-        yield from (Plugin(entry, name, version) for entry in entries)
 
 
 def left_out(plugin: Plugin) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
@@ -34,7 +33,6 @@ from gmkit.api import (
 )
 from gmkit.discovery import (
     FIRST_PARTY,
-    GROUP,
     Plugin,
     State,
     api_fault,
@@ -42,6 +40,7 @@ from gmkit.discovery import (
     explain,
     left_out,
 )
+from gmkit.entry_points import EntryPoint
 from gmkit.errors import PluginError, did_you_mean
 from gmkit.stacks import HOW, JOIN, StackInfo, stack_info
 
@@ -192,7 +191,7 @@ class Registry:
         if loader is None:
             raise PluginError(f"{_label(_kind(info))} {info.name!r} has no loader to import")
         try:
-            return EntryPoint(info.name, loader, GROUP).load()
+            return EntryPoint(info.name, loader).load()
         except (Exception, SystemExit) as error:
             raise self._broken(info, error) from error
 
@@ -215,7 +214,7 @@ class Registry:
     def _stacked(self, info: StackInfo) -> Any:
         """The class of two families stacked."""
         first, second = self.load(info.first), self.load(info.second)
-        stack = EntryPoint(info.name, info.loader, GROUP).load()
+        stack = EntryPoint(info.name, info.loader).load()
         return stack(first, second, info.first.name, info.second.name)
 
     # ------------------------------------------------------------ loading and asking
