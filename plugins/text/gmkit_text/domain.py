@@ -63,12 +63,12 @@ class TextDomain(Domain):
         settings: dict[str, Any] = {
             "trunk": {"width": 128, "depth": 4, "encoder_depth": 1},
             "training": {
-                "steps": 900,
+                "steps": 400,
                 "batch_size": 8,
                 "learning_rate": 2e-3,
                 "warmup": 50,
                 "optimiser": "muon",
-                "evaluate_every": 450,
+                "evaluate_every": 200,
             },
         }
         if family == "vae":
