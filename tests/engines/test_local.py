@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,19 @@ from gmkit.errors import (
 )
 
 
-def children(pid: int | str = "self") -> set[int]:
-    """Worker processes of a process; loky's tracker of semaphores, which ends with it, is none,
-    nor is the server of ``tests/conftest.py``."""
-    others = (b"resource_tracker", b"command_server")
+def children(pid: int | None = None) -> set[int]:
+    """Worker processes of a process (this one by default) that have not ended; loky's tracker of
+    semaphores, which ends with it, is none, nor is the server of ``tests/conftest.py``."""
+    others = ("resource_tracker", "command_server")
     found = set()
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline")
-            if command.exists() and not any(o in command.read_bytes() for o in others):
-                found.add(int(child))
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            # After the name, which may hold anything: state and parent (man 5 proc_pid_stat).
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            command = (folder / "cmdline").read_text()
+            ours = int(parent) == (pid or os.getpid()) and state != "Z"
+            if ours and not any(other in command for other in others):
+                found.add(int(folder.name))
     return found
 
 
