@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -16,8 +15,7 @@ from gmkit.fields import Field, FieldScores, Space
 from gmkit.trunks import TrunkConfig
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Where training stands when losses are asked for."""
 
     index: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,21 +134,21 @@ class Trainer:
         """Step until the steps, the budget or the patience is used up."""
         state, config = self.state, self.config
         meter = Meter(
-            self.observer, log, config.steps or None, self.batches.batch_size, self.progress()
+            self.observer, log, config.steps or None, self.batches.batch_size, self.progress
         )
         saved = time.monotonic()
-        while not state.done and self.progress() < 1:
-            terms = self.step(state.step)
-            state.elapsed = time.monotonic() - started
+        while not state.done and (progress := self.progress()) < 1:
+            terms = self.step(state.step, progress)
+            now = time.monotonic()
+            state.elapsed = now - started
             if terms is None:
                 self._skipped(log)
                 continue
             self._bad = 0
             state.step += 1
-            meter.add(state, terms, self.progress())
+            meter.add(state, terms, now)
             if config.evaluate_every and state.step % config.evaluate_every == 0:
                 self._validate(log)
-            now = time.monotonic()
             if (config.save_steps and state.step % config.save_steps == 0) or (
                 now - saved > config.save_every
             ):
@@ -177,10 +177,9 @@ class Trainer:
             shares.append(self.state.elapsed / self.config.time_budget)
         return min(1.0, max(shares))
 
-    def step(self, index: int) -> dict[str, Tensor] | None:
-        """One step of every player. None when a gradient was not finite: nothing was changed
-        by that player."""
-        progress = self.progress()
+    def step(self, index: int, progress: float) -> dict[str, Tensor] | None:
+        """One step of every player, ``progress`` of the training being done. None when a gradient
+        was not finite: nothing was changed by that player."""
         self._rng.manual_seed((self._noise + index) % 2**63)
         rng = self._rng
         if self.family.learned is not None:
@@ -202,14 +201,15 @@ class Trainer:
             for other in self.optimisers.values():
                 if other is not optimiser:
                     other.clear()  # what this loss left with another player
-            shown |= terms
+            for name, value in terms.items():
+                shown[name] = value.detach()
         if self.ema is not None:
             self.ema.update(index, {name: o.steps for name, o in self.optimisers.items()})
         return shown
 
     def _losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Losses in the chosen number format."""
-        if self.precision == torch.float32:
+        if self.precision is torch.float32:
             return self.family.losses(batch, step)
         with torch.autocast(self.device.type, self.precision):
             return self.family.losses(batch, step)
@@ -330,31 +330,42 @@ class Meter:
         log: MetricsLog,
         steps: int | None,
         batch_size: int,
-        began: float = 0.0,
+        progress: Callable[[], float],
     ) -> None:
-        """``began``: share of the training done before, by earlier processes."""
-        self.began = began
+        """``progress`` gives the share of the training done, by earlier processes too."""
+        self.progress, self.began = progress, progress()
         self.observer, self.log = observer, log
         self.steps, self.batch_size = steps, batch_size
-        self._terms: dict[str, list[Tensor]] = {}
+        self._terms: list[Mapping[str, Tensor]] = []
         self._shown = self._first = time.monotonic()
         self._count = 0
 
-    def add(self, state: State, terms: Mapping[str, Tensor], progress: float) -> None:
-        """Take in one step's terms; report and log when it is time."""
-        for name, value in terms.items():
-            self._terms.setdefault(name, []).append(value.detach())
+    def add(self, state: State, terms: Mapping[str, Tensor], now: float) -> None:
+        """Take in one step's terms, which need no gradient, at the ``time.monotonic()`` of its
+        end; report and log when it is time."""
+        self._terms.append(terms)
         self._count += 1
-        now = time.monotonic()
-        if state.step % LOG_STEPS and now - self._shown < REPORT_SECONDS:
+        log, show = state.step % LOG_STEPS == 0, now - self._shown >= REPORT_SECONDS
+        if not (log or show):
             return
-        means = {name: float(torch.stack(v[-LOG_STEPS:]).mean()) for name, v in self._terms.items()}
-        if now - self._shown >= REPORT_SECONDS:
+        means = self._means()
+        if show:
             self._shown = now
             rate = self._count * self.batch_size / (now - self._first)
+            progress = self.progress()
             gained = progress - self.began
             left = (now - self._first) * (1 - progress) / gained if gained > 0 else None
             self.observer.progress(Progress(state.step, self.steps, means, rate, left))
-        if state.step % LOG_STEPS == 0:
+        if log:
             self.log.write("train", state.step, means, seconds=round(state.elapsed, 3))
-            self._terms = {}
+            self._terms.clear()
+
+    def _means(self) -> dict[str, float]:
+        """Of each term over the steps that showed it since the last log, in one look at the
+        device."""
+        values: dict[str, list[Tensor]] = {}
+        for terms in self._terms:
+            for name, value in terms.items():
+                values.setdefault(name, []).append(value)
+        means = torch.stack([torch.stack(some).mean() for some in values.values()]).tolist()
+        return dict(zip(values, means, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +54,18 @@ class Optimiser:
         self.parts = parts
         self.steps = 0
         """Steps taken, by which the rate warms up: players may start at different times."""
-        self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
+        self._rates = [group["lr"] for part in parts for group in part.param_groups]
+        self._groups = self._found_groups()
+
+    def _found_groups(self) -> list[tuple[dict[str, Any], float]]:
+        """Parameter groups with their configured learning rates."""
+        groups = [group for part in self.parts for group in part.param_groups]
+        return list(zip(groups, self._rates, strict=True))
 
     def set_rate(self, factor: float) -> None:
         """Learning rates as a share of their configured values."""
-        for part, rates in zip(self.parts, self._rates, strict=True):
-            for group, rate in zip(part.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+        for group, rate in self._groups:
+            group["lr"] = rate * factor
 
     @torch.no_grad()
     def clip(self, limit: float) -> bool:
@@ -106,6 +112,7 @@ class Optimiser:
                 if int(owner) == number:
                     slots.setdefault(int(index), {})[key] = value
             part.load_state_dict({**part.state_dict(), "state": slots})
+        self._groups = self._found_groups()  # torch puts new ones in their place
 
 
 def rate_factor(step: int, progress: float, config: TrainingConfig) -> float:

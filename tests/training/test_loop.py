@@ -194,8 +194,8 @@ def test_a_bad_step_is_skipped(trainer, point, tmp_path):
     after = {}
     step = inner.step
 
-    def watched(index):
-        shown = step(index)
+    def watched(index, progress):
+        shown = step(index, progress)
         after[index] = float(family.w.detach())
         return shown
 
@@ -359,11 +359,10 @@ def test_time_left_counts_from_where_this_process_began(tmp_path, monkeypatch):
         def progress(self, progress):
             heard.append(progress)
 
-    clock = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    meter = Meter(Listener(), Log(), 1000, 8, began=0.5)
-    clock[0] = 110.0
-    meter.add(State(step=600), {"loss": torch.tensor(2.0)}, 0.6)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    shares = iter([0.5, 0.6])
+    meter = Meter(Listener(), Log(), 1000, 8, lambda: next(shares))
+    meter.add(State(step=600), {"loss": torch.tensor(2.0)}, 110.0)
     assert heard[0].seconds_left == pytest.approx(40)  # 10 s brought it from .5 to .6
     assert heard[0].items_per_second == pytest.approx(0.8)
     assert heard[0].terms == {"loss": 2.0}
