@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,8 @@ from gmkit.fields import Field, FieldScores, Space
 from gmkit.trunks import TrunkConfig
 
 
-class Step(NamedTuple):
+@dataclass(slots=True)
+class Step:
     """Where training stands when losses are asked for."""
 
     index: int
