@@ -137,8 +137,8 @@ class Trainer:
             self.observer, log, config.steps or None, self.batches.batch_size, self.progress
         )
         saved = time.monotonic()
-        while not state.done and (progress := self.progress()) < 1:
-            terms = self.step(state.step, progress)
+        while not state.done and self.progress() < 1:
+            terms = self.step(state.step)
             now = time.monotonic()
             state.elapsed = now - started
             if terms is None:
@@ -177,9 +177,10 @@ class Trainer:
             shares.append(self.state.elapsed / self.config.time_budget)
         return min(1.0, max(shares))
 
-    def step(self, index: int, progress: float) -> dict[str, Tensor] | None:
-        """One step of every player, ``progress`` of the training being done. None when a gradient
-        was not finite: nothing was changed by that player."""
+    def step(self, index: int) -> dict[str, Tensor] | None:
+        """One step of every player. None when a gradient was not finite: nothing was changed
+        by that player."""
+        progress = self.progress()
         self._rng.manual_seed((self._noise + index) % 2**63)
         rng = self._rng
         if self.family.learned is not None:

@@ -194,8 +194,8 @@ def test_a_bad_step_is_skipped(trainer, point, tmp_path):
     after = {}
     step = inner.step
 
-    def watched(index, progress):
-        shown = step(index, progress)
+    def watched(index):
+        shown = step(index)
         after[index] = float(family.w.detach())
         return shown
 
