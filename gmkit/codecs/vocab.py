@@ -143,7 +143,7 @@ class TokenVocabulary:
         """The text of each row of ``ids`` (n, length), all of 0 … size − 1, up to its first
         end."""
         ends = np.where((ids == END).any(1), (ids == END).argmax(1), ids.shape[1])
-        texts = self._texts
+        texts = self.texts
         return [
             "".join([texts[i] for i in row[:end]])
             for row, end in zip(ids.tolist(), ends.tolist(), strict=True)
@@ -175,14 +175,14 @@ class TokenVocabulary:
 
     def __getstate__(self) -> dict[str, Any]:
         """To worker processes go the facts; they build the rest when they need it."""
-        built = ("_tokenizer", "_texts")
+        built = ("_tokenizer", "texts")
         return {key: value for key, value in vars(self).items() if key not in built}
 
     def _text(self, sequence: Sequence[str]) -> str:
         return "".join(map(self._char.__getitem__, sequence))
 
     @cached_property
-    def _texts(self) -> list[str]:
+    def texts(self) -> list[str]:
         """What each id stands for, in the codec's own characters."""
         atoms = self.atoms
         return ["".join(atoms[ord(c) - _PLANE] for c in piece) for piece in self._pieces]

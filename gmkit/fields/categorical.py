@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gmkit.errors import DataError
 from gmkit.fields.field import Before, Field, expand
+from gmkit.fields.grammar import Grammar
 from gmkit.fields.masking import counted_share, hide_counted, reveal_counted
 from gmkit.fields.process import T_MIN, Process
 
@@ -32,6 +33,9 @@ class Categorical(Field):
     without, ``end`` is unmasked like any class.
 
     ``ordered``: classes that are near each other are alike, such as the bins of a number.
+
+    ``grammar``: rules that a decoder which writes element by element may be held to. It comes from
+    the codec and is not stored.
     """
 
     kind: ClassVar[str] = "categorical"
@@ -39,6 +43,7 @@ class Categorical(Field):
     end: int | None = None
     length_shares: tuple[float, ...] | None = None
     ordered: bool = False
+    grammar: Grammar | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for no classes, an end outside them or outside a sequence, or lengths

@@ -114,6 +114,7 @@ class SequenceDecoder(Decoder):
             if isinstance(f, Categorical) and f.end is not None
         }
         last, written = _last_known(ends, given, known), Space(self.sequences)
+        rules = _Rules(self.sequences, len(latent))
         current: Batch = {}
         caches = self.body.caches(len(latent), self.length, context)
         x = (self.start + context)[:, None]
@@ -125,10 +126,12 @@ class SequenceDecoder(Decoder):
                     params[name][early, :, end] = -math.inf
             narrowed = written.narrow(params, top_p, temperature)
             before, current = current, written.sample(narrowed, rng, temperature)
+            rules.hold(current, narrowed, rng, temperature)
             for name in before.keys() & ends:  # an ended sequence stays so beside another
                 over = before[name] == ends[name]
                 current[name] = current[name].masked_fill(over, ends[name])
             current = put_known(current, *_at(step, rows, given, known))
+            rules.advance(current)
             for name, value in current.items():
                 drawn[name][rows, step] = value[:, 0]
             if len(ends) == len(current):
@@ -140,6 +143,7 @@ class SequenceDecoder(Decoder):
                     rows, context = rows[alive], context[alive]
                     caches = [cache.keep(alive) for cache in caches]
                     current = {name: value[alive] for name, value in current.items()}
+                    rules.keep(alive)
             x = self.input(current) + context[:, None]
         closed = {
             name: f.close(drawn[name]) if isinstance(f, Categorical) else drawn[name]
@@ -165,6 +169,49 @@ class SequenceDecoder(Decoder):
         """A value to write into: all ``end``, or zeros."""
         end = field.end if isinstance(field, Categorical) and field.end is not None else 0
         return torch.full((rows, self.length), end, dtype=field.dtype, device=device)
+
+
+class _Rules:
+    """Holds what is drawn to the grammars of the sequences."""
+
+    def __init__(self, sequences: Mapping[str, Field], rows: int) -> None:
+        self.fields = {
+            name: f
+            for name, f in sequences.items()
+            if isinstance(f, Categorical) and f.grammar is not None
+        }
+        self.grammars = {name: f.grammar for name, f in self.fields.items() if f.grammar}
+        self.states = {name: grammar.begin(rows) for name, grammar in self.grammars.items()}
+
+    def hold(
+        self, current: Batch, params: Params, rng: torch.Generator, temperature: float
+    ) -> None:
+        """Draw elements (B, 1) that break a rule again, of the classes that do not; where there
+        are none, they stay. That is a draw of all allowed ones, at the cost of a few rows:
+        p(x) + p(refused) p(x)/p(allowed) = p(x)/p(allowed)."""
+        for name, grammar in self.grammars.items():
+            drawn, state = current[name], self.states[name]
+            refused = ~grammar.allowed(state, drawn.cpu())[:, 0]
+            if not bool(refused.any()):
+                continue
+            logits = params[name][refused.to(drawn.device)]
+            classes = torch.arange(logits.shape[-1]).expand(len(logits), -1)
+            allowed = grammar.allowed(grammar.keep(state, refused), classes).to(logits.device)
+            allowed = allowed[:, None] & (logits > -math.inf)
+            allowed |= ~allowed.any(-1, keepdim=True)
+            again = logits.masked_fill(~allowed, -math.inf)
+            drawn[refused.to(drawn.device)] = self.fields[name].sample(again, rng, temperature)
+
+    def advance(self, current: Batch) -> None:
+        """After the elements (B, 1)."""
+        for name, grammar in self.grammars.items():
+            chosen = current[name][:, 0].cpu()
+            self.states[name] = grammar.advance(self.states[name], chosen)
+
+    def keep(self, rows: Tensor) -> None:
+        """Only some records."""
+        for name, grammar in self.grammars.items():
+            self.states[name] = grammar.keep(self.states[name], rows.cpu())
 
 
 class SequenceTrunk(Trunk):

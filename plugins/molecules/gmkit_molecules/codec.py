@@ -23,6 +23,7 @@ from gmkit_molecules.notation import NotationError, notation
 if TYPE_CHECKING:
     from gmkit.codecs.vocab import TokenVocabulary
     from gmkit.fields import Space
+    from gmkit.fields.grammar import Grammar
 
 COLUMN = "smiles"
 TOKENS = "tokens"
@@ -38,6 +39,9 @@ class MoleculeConfig(BaseModel):
 
     notation: Literal["selfies", "smiles"] = "selfies"
     """``selfies``: every sample is a molecule. ``smiles``: what the model must learn itself."""
+    grammar: bool = True
+    """Hold a decoder that writes SMILES to what can still become a molecule: branches and rings
+    that close, valences that suffice."""
     tokens: Annotated[int, Field(ge=0, le=100_000)] = 256
     """Byte-pair tokens learned on top of the atom-level ones; 0 for atom level alone."""
     max_length: Annotated[int, Field(ge=1, le=_MOST)] | None = None
@@ -215,8 +219,17 @@ class MoleculeCodec(Codec):
             layout="sequence",
             end=0,
             length_shares=tuple(learned.lengths),
+            grammar=self._grammar(learned.vocabulary),
         )
         return self._conditions.joined({TOKENS: field})
+
+    def _grammar(self, vocabulary: TokenVocabulary) -> Grammar | None:
+        """Rules for SMILES; whatever SELFIES say is a molecule."""
+        if self.config.notation != "smiles" or not self.config.grammar:
+            return None
+        from gmkit_molecules.smiles_grammar import grammar_of
+
+        return grammar_of(tuple(vocabulary.texts))
 
     def encode(self, records: pa.RecordBatch) -> Batch:
         """``tokens`` (B, L), int16 or for a large vocabulary int32, and the conditions."""

@@ -29,7 +29,7 @@ def constraints() -> dict[str, int]:
     with rdBase.BlockLogs():
         for element in sorted(ELEMENTS):
             for charge in _CHARGES:
-                bonds = _bonds(element, charge)
+                bonds = _most_bonds(element, charge)
                 if bonds < _MOST:  # the others are covered by the preset's "?"
                     table[f"{element}{charge:+}" if charge else element] = bonds
     table.update(selfies.get_preset_constraints("default"))
@@ -57,8 +57,13 @@ def selfies_constraints() -> Iterator[None]:
                 selfies.set_semantic_constraints(before)
 
 
-def _bonds(element: str, charge: int) -> int:
+def most_bonds(element: str, charge: int) -> int:
     """The largest number of single bonds, at most 8, that RDKit allows this atom."""
+    with rdBase.BlockLogs():
+        return _most_bonds(element, charge)
+
+
+def _most_bonds(element: str, charge: int) -> int:
     for bonds in range(_MOST, 0, -1):
         molecule = Chem.RWMol()
         atom = Chem.Atom(element)
