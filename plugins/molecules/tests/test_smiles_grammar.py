@@ -65,8 +65,10 @@ def test_real_molecules_are_allowed(coded):
 
 @pytest.mark.parametrize(
     "text",
-    ["C", "CC(=O)O", "c1ccccc1", "C1CC1", "FC(F)(F)c1c[nH]cn1", "C[N+](C)(C)CC(=O)[O-]", "CCO.CN"]
-    + ["CS(=O)(=O)N1CCC2(CC1)OCCO2", "O=c1cc[nH]cc1", "c1ccc2ccccc2c1", "N#Cc1ccccc1"],
+    (
+        "C CC(=O)O c1ccccc1 C1CC1 FC(F)(F)c1c[nH]cn1 C[N+](C)(C)CC(=O)[O-] CCO.CN O=c1cc[nH]cc1 "
+        "CS(=O)(=O)N1CCC2(CC1)OCCO2 c1ccc2ccccc2c1 N#Cc1ccccc1"
+    ).split(),
 )
 def test_allowed(text):
     assert Chem.MolFromSmiles(text) is not None
