@@ -65,10 +65,19 @@ def test_real_molecules_are_allowed(coded):
 
 @pytest.mark.parametrize(
     "text",
-    (
-        "C CC(=O)O c1ccccc1 C1CC1 FC(F)(F)c1c[nH]cn1 C[N+](C)(C)CC(=O)[O-] CCO.CN O=c1cc[nH]cc1 "
-        "CS(=O)(=O)N1CCC2(CC1)OCCO2 c1ccc2ccccc2c1 N#Cc1ccccc1"
-    ).split(),
+    [
+        "C",
+        "CC(=O)O",
+        "c1ccccc1",
+        "C1CC1",
+        "FC(F)(F)c1c[nH]cn1",
+        "C[N+](C)(C)CC(=O)[O-]",
+        "CCO.CN",
+        "O=c1cc[nH]cc1",
+        "CS(=O)(=O)N1CCC2(CC1)OCCO2",
+        "c1ccc2ccccc2c1",
+        "N#Cc1ccccc1",
+    ],
 )
 def test_allowed(text):
     assert Chem.MolFromSmiles(text) is not None
@@ -90,8 +99,14 @@ def test_allowed(text):
         "(C)",
         "=C",
         "C1C1",
-    ]
-    + ["c(C)C", "C(C", "CC=", "C=(C)C", "CF1CC1", "C(.C)C", "c1(C)(C)cccc1"],
+        "c(C)C",
+        "C(C",
+        "CC=",
+        "C=(C)C",
+        "CF1CC1",
+        "C(.C)C",
+        "c1(C)(C)cccc1",
+    ],
 )
 def test_refused(text):
     assert not legal(text)
