@@ -44,6 +44,9 @@ class DataConfig(Section):
     valid: float = Field(0.05, ge=0, lt=1, description="share held out to stop early")
     test: float = Field(0.10, ge=0, lt=1, description="share held out to evaluate")
     limit: int | None = Field(None, ge=1, description="use only the first records")
+    variants: int = Field(
+        1, ge=1, le=100, description="ways in which a training record is written, where it has some"
+    )
 
     @model_validator(mode="after")
     def _leaves_some(self) -> DataConfig:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from gmkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import torch
     from pydantic import BaseModel
@@ -66,6 +67,9 @@ class Codec(ABC):
     """Whether ``prepare`` may make several records of one, as windows of a document: then
     ``encode`` of raw records gives a row for each of these."""
 
+    varies: ClassVar[bool] = False
+    """Whether a record can be written in several ways, see ``vary``."""
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         """``config``: values for ``Config``; pydantic's ValidationError on a wrong one."""
         self.config: Any = self.Config.model_validate(dict(config))
@@ -88,6 +92,11 @@ class Codec(ABC):
 
         Needs what ``fit`` gathered; a codec restored from its state raises ConfigError.
         """
+
+    def vary(self, records: pa.RecordBatch, rng: np.random.Generator) -> pa.RecordBatch:
+        """The same prepared records written another way, drawn at random: as many, for ``encode``.
+        One that cannot be stays as it is. Only where ``varies``."""
+        return records
 
     @property
     def conditions(self) -> Conditions:

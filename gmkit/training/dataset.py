@@ -29,8 +29,9 @@ from gmkit.data.source import Source
 from gmkit.data.splits import split
 from gmkit.domain import Domain
 from gmkit.engines.local import SMALL_ROWS, default_workers, map_batches
-from gmkit.errors import DataError
+from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
+from gmkit.randomness import derive
 
 REJECTS = "rejects.csv"
 """Unusable records with row, column, value and reason, in the cache and in a run."""
@@ -75,7 +76,12 @@ def build_dataset(
 ) -> tuple[Dataset, Codec]:
     """Records and tensors of ``source``, and the codec fitted on them (from the cache if it was
     fitted before). Raises DataError when nothing usable is left, or, when strict, at the first
-    unusable record."""
+    unusable record; ConfigError for variants of what is written in one way only."""
+    if config.variants > 1 and not codec.varies:
+        raise ConfigError(
+            f"data.variants is {config.variants}, but {domain.info.name} are written in one way",
+            hint="Leave it out.",
+        )
     observer.stage(f"Reading {source.name}")
     fingerprint = source.fingerprint()
     key = _key(fingerprint, domain, codec, config)
@@ -108,6 +114,16 @@ def build_dataset(
         rejected=int(facts["rejected"]),
     )
     return dataset, fitted
+
+
+def varied(records: pa.Table, codec: Codec, variants: int, seed: int) -> list[Batch]:
+    """Tensors of prepared records in further ways to write them, ``variants`` − 1 in all."""
+    found = []
+    for number in range(1, variants):
+        rng = np.random.default_rng(derive(seed, "variant", number))
+        batches = records.to_batches(BATCH_ROWS)
+        found.append(joined([codec.encode(codec.vary(batch, rng)) for batch in batches]))
+    return found
 
 
 def write_codec(folder: Path, codec: Codec) -> None:
@@ -173,7 +189,7 @@ def _make_entry(
             table, folder / "records.parquet", compression="zstd", write_page_checksum=True
         )
         encoded = [codec.encode(batch) for batch in batches]
-        save_tensors(folder / "encoded.safetensors", _joined(encoded))
+        save_tensors(folder / "encoded.safetensors", joined(encoded))
         write_codec(folder, codec)
         write_json_atomic(folder / "facts.json", facts)
 
@@ -242,7 +258,7 @@ def _limited(
         row += len(batch)
 
 
-def _joined(batches: list[Batch]) -> Batch:
+def joined(batches: list[Batch]) -> Batch:
     """One Batch of all."""
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 

@@ -22,7 +22,7 @@ from gmkit.artifact.files import (
 )
 from gmkit.artifact.manifest import file_facts
 from gmkit.artifact.tensors import save_tensors
-from gmkit.codecs import Codec
+from gmkit.codecs import Batch, Codec
 from gmkit.config import RunConfig, read_toml, write_toml
 from gmkit.data.sink import write_table
 from gmkit.data.source import Source, open_source
@@ -39,7 +39,9 @@ from gmkit.training.dataset import (
     Dataset,
     build_dataset,
     copy_rejects,
+    joined,
     read_codec,
+    varied,
     write_codec,
 )
 from gmkit.training.loop import State, Trainer
@@ -89,7 +91,7 @@ class Session:
         work = sum(p.numel() for p in self.family.parameters()) * config.batch_size
         trainer = Trainer(
             family=self.family,
-            train=self.dataset.part("train"),
+            train=self._training_part(),
             valid=self.dataset.part("valid"),
             config=config,
             seed=self.resolved.config.seed,
@@ -109,6 +111,15 @@ class Session:
                 "the model is untrained. Prepared data is kept, so the same command again has more."
             )
         return self.state
+
+    def _training_part(self) -> Batch:
+        """Tensors to train on, each record written in ``data.variants`` ways."""
+        train, config = self.dataset.part("train"), self.resolved.config
+        if config.data.variants == 1:
+            return train
+        self.observer.stage("Writing training records in other ways")
+        others = varied(self.dataset.table("train"), self.codec, config.data.variants, config.seed)
+        return joined([train, *others])
 
     def complete(self, samples: pa.Table, evaluation: Evaluation) -> None:
         """Write what a finished run holds beside its checkpoints; the manifest last."""

@@ -21,6 +21,8 @@ from gmkit_molecules.chemistry import explain, parse, quietly
 from gmkit_molecules.notation import NotationError, notation
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gmkit.codecs.vocab import TokenVocabulary
     from gmkit.fields import Space
     from gmkit.fields.grammar import Grammar
@@ -65,6 +67,7 @@ class MoleculeCodec(Codec):
     """One field ``tokens``: a sequence of token ids, closed and filled up by 0; and conditions."""
 
     Config = MoleculeConfig
+    varies = True
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -222,6 +225,32 @@ class MoleculeCodec(Codec):
             grammar=self._grammar(learned.vocabulary),
         )
         return self._conditions.joined({TOKENS: field})
+
+    def vary(self, records: pa.RecordBatch, rng: np.random.Generator) -> pa.RecordBatch:
+        """Molecules written from another atom on, in another order: randomised SMILES (Arús-Pous
+        et al. 2019). One with a token or a length that was not seen stays canonical."""
+        smiles, texts = records.column(COLUMN).to_pylist(), self._texts(records)
+        seeds = rng.integers(0, 2**31, len(smiles)).tolist()
+        with quietly():
+            others = [self._other(*pair) for pair in zip(smiles, seeds, strict=True)]
+        kept = [other or text for other, text in zip(others, texts, strict=True)]
+        place = records.schema.get_field_index(self._text)
+        return records.set_column(place, self._text, pa.array(kept, pa.string()))
+
+    def _other(self, smiles: str, seed: int) -> str | None:
+        """The notation's text for the molecule, from an order of atoms drawn by the seed; None
+        where it cannot be encoded."""
+        learned = self._learned()
+        molecule = Chem.MolFromSmiles(smiles)
+        try:
+            text = self._notation.from_smiles(Chem.MolToRandomSmilesVect(molecule, 1, seed)[0])
+            tokens = self._notation.tokens(text)
+        except NotationError:
+            return None
+        if not frozenset(learned.vocabulary.atoms).issuperset(tokens):
+            return None
+        (ids,) = learned.vocabulary.encode([tokens])
+        return text if len(ids) < learned.length else None
 
     def _grammar(self, vocabulary: TokenVocabulary) -> Grammar | None:
         """Rules for SMILES; whatever SELFIES say is a molecule."""
