@@ -65,7 +65,9 @@ def test_training_sees_them(tmp_path):
 
 
 def test_where_there_is_one_way_it_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="data.variants is 2, but images are written in one way"):
+    with pytest.raises(
+        ConfigError, match=r"data\.variants is 2, but images are written in one way"
+    ):
         gmkit.train(
             domain="images", model="vae", settings=["data.variants=2"], out=tmp_path / "run"
         )
