@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gmkit.fields.grammar import Grammar, State
@@ -94,6 +95,10 @@ class Profile:
     """The same of an atom that ends the token: a ring may still begin there."""
     rings: int = 0
     """Bit mask of the ring numbers that it opens or closes."""
+    heights: dict[int, int] = field(default_factory=dict)
+    """Of each, by bit: atoms on the stack there, more than before the token."""
+    dip: int = 0
+    """Atoms on the stack after a ``)``, fewer than before the token, at most."""
     last: int = _START
     order: int = 1
     """Of the bond left open at the end."""
@@ -134,6 +139,7 @@ class _Walk:
             elif kind == "ring":
                 self._bond()
                 found.rings ^= self.rings[symbol]
+                found.heights[self.rings[symbol]] = len(self.own) - found.pops
                 self.state, self.pending = _ATOM_DONE, 1
             elif kind == "bond":
                 self.state, self.pending = _BOND, _ORDERS[symbol]
@@ -142,7 +148,7 @@ class _Walk:
             elif kind == ")":
                 self._pop()
                 self._top()
-                self.state = _CLOSED
+                self.state, found.dip = _CLOSED, max(found.dip, found.pops - len(self.own))
             else:
                 found.exactly = found.pops + (0 if self.own else 1)
                 found.fits &= len(self.own) < 2
@@ -266,6 +272,11 @@ class SmilesGrammar(Grammar):
         self._alone, self._alone_last = table("alone"), table("alone_last")
         self._last, self._order, self._opened = table("last"), table("order"), table("opened")
         self._turns = torch.tensor([_turns(token, rings) for token in tokens])
+        bits = [1 << bit for bit in range(max(1, len(rings)))]
+        self._heights = torch.tensor(
+            [[[p.heights.get(bit, 0) for bit in bits] for p in row] for row in profiles]
+        )
+        self._dip = table("dip")
         self._atoms = torch.tensor([sum(_kind(s, rings) == "atom" for s in t) for t in tokens])
         kinds = [_kind(token[0], rings) if token else "" for token in tokens]
         follows = [[bool(k) and s in _FIRST[k] for k in kinds] for s in range(_LONELY)]
@@ -281,6 +292,7 @@ class SmilesGrammar(Grammar):
             "size": none,
             "rings": none,
             "begun": none[:, None].expand(-1, self._turns.shape[1]) - 1,
+            "height": none[:, None].expand(-1, self._turns.shape[1]),
             "atoms": none,
             "last": none + _START,
             "order": none + 1,
@@ -303,10 +315,6 @@ class SmilesGrammar(Grammar):
         wanted = self._wanted[at]
         many = aromatic.expand_as(takes).gather(-1, place).squeeze(-1)
         fine &= torch.where(many, wanted.clamp(max=1), wanted) <= rest
-        # an open ring needs an atom to go on from
-        total = (state["stack"] % AROMATIC).flip(1).cumsum(1).flip(1)[:, : self.levels + 1]
-        lower = total[:, None, 1:].expand_as(takes).gather(-1, place).squeeze(-1)
-        fine &= (rings == self._rings[at]) | (self._after[at] + rest + lower > 0)
         fine &= (self._alone[at] != rings) & self._fits[at]
         last = torch.where(state["alone"] > 0, _LONELY, state["last"])
         fine &= self._follows[last[:, None], classes]
@@ -315,6 +323,23 @@ class SmilesGrammar(Grammar):
         turns, begun = self._turns[classes], state["begun"][:, None]
         near = state["atoms"][:, None, None] + turns - begun < 2
         fine &= ~((turns >= 0) & (begun >= 0) & near).any(-1)
+        # a ring that began in a branch ends there, for it leads back to an atom before it
+        bits = torch.arange(turns.shape[-1])
+        turned = (self._rings[at][..., None] >> bits) & 1 > 0
+        below = size[..., None] - self._dip[at][..., None] < state["height"][:, None]
+        fine &= ~((begun >= 0) & ~turned & below).any(-1)
+        # and until then an atom from there on has bonds left to go on
+        heights = size[..., None] + self._heights[at]
+        heights = torch.where(turned, heights, state["height"][:, None])
+        open_after = turned ^ (begun >= 0)
+        down_to = size - torch.where(open_after, heights, 0).amax(-1)  # places from the top
+        total = F.pad((state["stack"] % AROMATIC).flip(1).cumsum(1).flip(1), (0, 1))
+        place = place.squeeze(-1)
+        first = (place + 1).clamp(max=DEPTH)
+        until = (down_to + 1).clamp(max=DEPTH).maximum(first)
+        lower = total.gather(1, first) - total.gather(1, until)
+        free = self._after[at] + torch.where(place <= down_to, rest + lower, 0)
+        fine &= ~open_after.any(-1) | (free > 0)
         exactly = self._exactly[at]
         fine &= (exactly < 0) | (exactly == size)
         fine &= size - self._pops[at] + self._pushed[at] <= DEPTH
@@ -341,12 +366,15 @@ class SmilesGrammar(Grammar):
         size = (state["size"][:, None] - pops + pushed).squeeze(1)
         turns, open_now = self._turns[chosen], state["rings"] ^ self._rings[at]
         begun = torch.where(turns >= 0, state["atoms"][:, None] + turns, state["begun"])
+        height = state["size"][:, None] + self._heights[at]
+        height = torch.where(turns >= 0, height, state["height"])
         still = (open_now[:, None] >> torch.arange(turns.shape[1])) & 1
         return {
             "stack": torch.where(places < pushed, fresh, old),
             "size": size.clamp(0, DEPTH),
             "rings": open_now,
             "begun": torch.where(still > 0, begun, -1),
+            "height": height,
             "atoms": state["atoms"] + self._atoms[chosen],
             "last": self._last[at],
             "order": self._order[at],
