@@ -7,7 +7,8 @@ import pytest
 import torch
 from gmkit_molecules.codec import MoleculeCodec
 from gmkit_molecules.datasets import screening
-from gmkit_molecules.smiles_grammar import AROMATIC, SmilesGrammar, bonds_left, grammar_of
+from gmkit_molecules.smiles_grammar import SmilesGrammar, grammar_of
+from gmkit_molecules.smiles_profile import AROMATIC, bonds_left
 from rdkit import Chem, rdBase
 
 from gmkit.families.vae import VAE, VAEConfig
@@ -142,13 +143,13 @@ def test_an_untrained_model_writes_what_parses(coded):
             space._fitted = codec._learned()
             space = space.space
         family = VAE(space, VAEConfig(latent=4), TrunkConfig(width=16, depth=1)).eval()
-        drawn = family.sample(400, None, torch.Generator().manual_seed(1))
+        drawn = family.sample(1500, None, torch.Generator().manual_seed(1))
         texts = codec.decode(drawn)["smiles"].to_pylist()
         ended = [t for t, row in zip(texts, drawn["tokens"], strict=True) if row[-1] == 0 and t]
         with rdBase.BlockLogs():
             good = [t for t in ended if Chem.MolFromSmiles(t, sanitize=False) is not None]
         shares[name] = len(good) / max(1, len(ended))
-    assert shares["held"] > 0.9 > 0.3 > shares["free"]
+    assert shares["held"] > 0.85 > 0.3 > shares["free"]
 
 
 def test_broken_rules_in_what_is_given_do_no_harm():
