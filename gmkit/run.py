@@ -46,6 +46,10 @@ from gmkit.training.resolve import resolve
 
 if TYPE_CHECKING:
     from gmkit.domain import Domain
+    from gmkit.objectives.change import Scaffold
+
+SEEDS = 20_000
+"""Given records that a search looks at, at most."""
 
 
 def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
@@ -202,13 +206,14 @@ class Run:
         *,
         penalties: Scorer | None = None,
         seeds: Any = None,
+        scaffold: Scaffold | None = None,
         config: SearchConfig | None = None,
     ) -> Iterator[int]:
         """Search for records that ``objective`` likes, into ``archive``; yields the number of calls
         made after each round.
 
-        ``penalties``: factors on the score. ``seeds``: records to begin with; default: a random
-        part of those the model was trained on. The run itself stays as it is: a copy of its model
+        ``penalties``: factors on the score. ``seeds``: records to begin with; default: those the
+        model was trained on. ``scaffold``: what every record must hold. The run itself stays as it is: a copy of its model
         learns. Raises ConfigError for a model with conditions or records without a main column.
         """
         if self.codec.conditions.names or not self.domain.column:
@@ -218,7 +223,7 @@ class Run:
             )
         config = config or SearchConfig()
         given = self.dataset().table("train") if seeds is None else self.records(seeds)
-        given = _some(given.select([self.domain.column]), config.round, config.seed)
+        given = _some(given.select([self.domain.column]), SEEDS, config.seed)
         return search(
             copy.deepcopy(self.family),
             self.codec,
@@ -227,6 +232,8 @@ class Run:
             penalties,
             given.combine_chunks().to_batches()[0],
             config,
+            self.domain,
+            scaffold,
         )
 
     # ------------------------------------------------------------ judging

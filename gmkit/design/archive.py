@@ -26,6 +26,7 @@ class Archive:
         self.column = column
         self._batches: list[pa.RecordBatch] = []
         self._rows: dict[str, int] = {}
+        self._own: list[str] = []
         self.scores: Floats = np.empty(0)
         self.fitness: Floats = np.empty(0)
 
@@ -42,6 +43,7 @@ class Archive:
     def add(self, records: pa.RecordBatch, scored: Scored, fitness: Floats) -> None:
         """Records that ``unknown`` gave, with their scores, and fitness (n,)."""
         before = len(self)
+        self._own = records.schema.names
         for row, text in enumerate(records.column(self.column).to_pylist(), before):
             self._rows[text] = row
         columns = dict(zip(records.schema.names, records.columns, strict=True))
@@ -55,6 +57,11 @@ class Archive:
     def table(self) -> pa.Table:
         """All records in the order of the calls."""
         return pa.Table.from_batches(self._batches)
+
+    def records(self, rows: NDArray[np.int64]) -> pa.RecordBatch:
+        """Some of them, without what was scored."""
+        table = pa.Table.from_batches([batch.select(self._own) for batch in self._batches])
+        return table.take(pa.array(rows, pa.int64())).combine_chunks().to_batches()[0]
 
     def ranked(self, most: int | None = None) -> pa.Table:
         """The fittest first; of equals the earlier."""

@@ -16,7 +16,7 @@ from gmkit.objectives.objective import Term
 from gmkit_molecules.chemistry import explain, parse, quietly
 from gmkit_molecules.properties import PROPERTIES, properties
 
-__all__ = ["MEASURES", "PENALTIES", "nearest"]
+__all__ = ["MEASURES", "PENALTIES", "environments", "nearest"]
 
 COLUMN = "smiles"
 RANGES = {
@@ -26,6 +26,7 @@ RANGES = {
     "tpsa": ("polar surface area, square angstrom", 0.0, 200.0),
     "weight": ("molecular weight, g/mol", 100.0, 600.0),
     "rings": ("rings", 0.0, 6.0),
+    "aromatic_rings": ("aromatic rings", 0.0, 5.0),
     "hbd": ("hydrogen-bond donors", 0.0, 6.0),
     "hba": ("hydrogen-bond acceptors", 0.0, 12.0),
     "rotatable": ("rotatable bonds", 0.0, 12.0),
@@ -47,19 +48,45 @@ def _property(name: str) -> Callable[[str], Measured]:
     return make
 
 
+def _reference(text: str) -> Chem.Mol:
+    """The molecule that others are compared with."""
+    molecule = parse(text)
+    if molecule is None:
+        raise ConfigError(f"the reference {text!r} is no molecule: {explain(text)}")
+    return molecule
+
+
 def _similarity(reference: str) -> Measured:
     """Tanimoto similarity of Morgan fingerprints of radius 2, 2048 bits."""
-    molecule = parse(reference)
-    if molecule is None:
-        raise ConfigError(f"the reference {reference!r} is no molecule: {explain(reference)}")
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    wanted = generator.GetFingerprint(molecule)
+    wanted = generator.GetFingerprint(_reference(reference))
 
     def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
         prints = [generator.GetFingerprint(m) for m in _molecules(records)]
         return np.array(DataStructs.BulkTanimotoSimilarity(wanted, prints), dtype=np.float64)
 
     return measured
+
+
+def _counted_similarity(radius: int, *, features: bool = False) -> Callable[[str], Measured]:
+    """Tanimoto similarity of counted Morgan environments, not folded to bits: ECFP, or with
+    ``features`` (donor, acceptor, aromatic, …, in place of elements) FCFP, of diameter
+    2 · ``radius``; as in GuacaMol (Brown et al. 2019)."""
+
+    def make(reference: str) -> Measured:
+        kinds = rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if features else None
+        generator = rdFingerprintGenerator.GetMorganGenerator(
+            radius=radius, **({"atomInvariantsGenerator": kinds} if features else {})
+        )
+        wanted = generator.GetSparseCountFingerprint(_reference(reference))
+
+        def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
+            prints = [generator.GetSparseCountFingerprint(m) for m in _molecules(records)]
+            return np.array(DataStructs.BulkTanimotoSimilarity(wanted, prints), dtype=np.float64)
+
+        return measured
+
+    return make
 
 
 def _contains(pattern: str) -> Measured:
@@ -80,10 +107,33 @@ MEASURES = {
     "similarity": Measure(
         "Tanimoto similarity to a molecule", 0.0, 1.0, _similarity, "a SMILES: similarity:CCO"
     ),
+    **{
+        f"similarity-{name}": Measure(
+            f"Tanimoto similarity to a molecule by counted {name.upper()} environments",
+            0.0,
+            1.0,
+            _counted_similarity(radius, features=features),
+            f"a SMILES: similarity-{name}:CCO",
+        )
+        for name, radius, features in (
+            ("ecfp4", 2, False),
+            ("ecfp6", 3, False),
+            ("fcfp4", 2, True),
+        )
+    },
     "contains": Measure(
         "1 with the substructure, 0 without", 0.0, 1.0, _contains, "a SMARTS: contains:c1ccncc1"
     ),
 }
+
+
+def environments(records: pa.RecordBatch) -> NDArray[np.bool_]:
+    """(n, 4096): Morgan environments up to radius 2, those that occur 1, 2, 4 and 8 times apart."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(
+        radius=2, fpSize=4096, countSimulation=True
+    )
+    prints = [generator.GetFingerprintAsNumPy(m) for m in _molecules(records)]
+    return np.array(prints, np.bool_).reshape(-1, 4096)
 
 
 def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:

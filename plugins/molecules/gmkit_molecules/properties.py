@@ -13,6 +13,8 @@ name          unit, range        definition
               from 0             Selzer, J. Med. Chem. 43, 3714, 2000)
 ``weight``    g/mol, over 0      average molecular weight, hydrogens included
 ``rings``     count              rings of the smallest set of smallest rings
+``aromatic_   count              aromatic rings
+rings``
 ``hbd``       count              hydrogen-bond donors (N-H and O-H groups)
 ``hba``       count              hydrogen-bond acceptors
 ``rotatable`` count              rotatable bonds, strict definition (amides do not count)
@@ -71,6 +73,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         # What Descriptors.MolWt calls; importing Descriptors takes every worker 0.3 s more.
         "weight": rdMolDescriptors._CalcMolWt,
         "rings": rdMolDescriptors.CalcNumRings,
+        "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
         "hbd": rdMolDescriptors.CalcNumHBD,
         "hba": rdMolDescriptors.CalcNumHBA,
         "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
