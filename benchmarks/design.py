@@ -58,7 +58,7 @@ def called(words: list[str], folder: Path | None = None) -> tuple[str, float]:
 
 def ours(options: argparse.Namespace, task: str, calls: int, out: Path) -> tuple[Path, float]:
     """gmkit's calls in order, one SMILES a line, and CPU seconds."""
-    words = [sys.executable, "-m", "gmkit.cli.main", "design", "--start", str(options.start)]
+    words = [sys.executable, "-m", "gmkit", "design", "--start", str(options.start)]
     words += [*TASKS[task], "--budget", str(calls), "--seed", str(options.seed)]
     seeds = ["--seeds", str(options.pool)] if options.pool else []
     _, spent = called([*words, *seeds, "--out", str(out), "--json", *options.set])
