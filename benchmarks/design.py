@@ -1,4 +1,4 @@
-"""Design at a small number of calls: gmkit beside screening at random and a graph genetic algorithm.
+"""Design at a small number of calls: gmkit beside random screening and a graph genetic algorithm.
 
     python benchmarks/design.py --start RUN --pool zinc.smi --peers FOLDER --python PYTHON \\
         --json benchmarks/results.jsonl

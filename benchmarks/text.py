@@ -7,10 +7,10 @@ The first 90 % of the corpus is trained on and the last 10 % judged by, as the p
 in nats a character over all of the latter, in windows that do not overlap; a VAE's is its ELBO with
 one draw of the latent, whose share is the KL term; a diffusion's is its NELBO over 8 maskings.
 
-Budgets are CPU seconds of one thread, ``--cpu-seconds``: two short runs tell what a step costs here
-and now, and the model trains for as many as fit. On a shared machine a CPU second holds less work,
-up to four times in our runs: so the characters that were seen stand beside it. ``--steps`` fixes the
-number instead; ``--run MODEL=FOLDER`` judges a finished run again.
+Budgets are CPU seconds of one thread, ``--cpu-seconds``: two short runs tell what a step costs
+here and now, and the model trains for as many as fit. On a shared machine a CPU second holds less
+work, up to four times in our runs: so the characters that were seen stand beside it. ``--steps``
+fixes the number instead; ``--run MODEL=FOLDER`` judges a finished run again.
 
 Samples are windows of the model's own length, ``-n`` of them. ``--scorer FOLDER`` has them judged
 by a neutral ``score_text.py`` there, each window as a sample: words cut at the ends of a window

@@ -213,8 +213,9 @@ class Run:
         made after each round.
 
         ``penalties``: factors on the score. ``seeds``: records to begin with; default: those the
-        model was trained on. ``scaffold``: what every record must hold. The run itself stays as it is: a copy of its model
-        learns. Raises ConfigError for a model with conditions or records without a main column.
+        model was trained on. ``scaffold``: what every record must hold. The run itself stays as
+        it is: a copy of its model learns. Raises ConfigError for a model with conditions or records
+        without a main column.
         """
         if self.codec.conditions.names or not self.domain.column:
             raise ConfigError(

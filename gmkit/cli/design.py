@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from gmkit.design.archive import Archive
     from gmkit.design.search import SearchConfig
     from gmkit.domain import Domain
+    from gmkit.objectives.change import Scaffold
     from gmkit.objectives.desirability import Goal
     from gmkit.objectives.objective import Objective, Scorer, Term
     from gmkit.run import Run
 
 SHOWN = 10
 """Records shown."""
+
+SAVED = 10.0
+"""Seconds between writings of what was scored, so that little is lost to a kill."""
 
 Repeated = list[str] | None
 
@@ -46,6 +50,14 @@ def design(
         Repeated, typer.Option("--require", metavar="MEASURE", help="Such as contains:c1ccncc1.")
     ] = None,
     forbid: Annotated[Repeated, typer.Option("--forbid", metavar="MEASURE")] = None,
+    scaffold: Annotated[
+        str,
+        typer.Option(
+            "--scaffold",
+            metavar="TEXT",
+            help='What every record must hold, open at its stars: "c1ccc(*)cc1".',
+        ),
+    ] = "",
     objective: Annotated[
         Path | None,
         typer.Option(
@@ -116,6 +128,7 @@ def design(
         run = None if start is None else gmkit.load(start, device=device or "auto")
     kind = _domain(run, domain)
     scorer, beside = _scorers(kind, terms, oracle, oracle_timeout, penalties)
+    held = kind.scaffold(scaffold) if scaffold else None
     folder = _new_folder(out)
     observer = TerminalObserver(err)
     try:
@@ -124,7 +137,7 @@ def design(
             place = folder / "model"
             run = gmkit.train(domain=domain, out=place, device=device, observer=observer)
         config = SearchConfig(budget=budget, batch=batch, seed=seed or 0, seconds=time_budget)
-        archive = _searched(run, scorer, beside, seeds, config, folder, observer)
+        archive = _searched(run, scorer, beside, seeds, held, config, folder, observer)
     finally:
         observer.close()
     best = write_results(folder, archive, run.domain, run.dataset().table("train"))
@@ -185,6 +198,7 @@ def _searched(
     scorer: Scorer,
     beside: Objective | None,
     seeds: str | None,
+    scaffold: Scaffold | None,
     config: SearchConfig,
     folder: Path,
     observer: TerminalObserver,
@@ -196,8 +210,12 @@ def _searched(
     archive = Archive(run.domain.column)
     observer.stage(f"Designing, {config.budget:,} calls")
     try:
-        for calls in run.design(archive, scorer, penalties=beside, seeds=seeds, config=config):
+        found = run.design(
+            archive, scorer, penalties=beside, seeds=seeds, scaffold=scaffold, config=config
+        )
+        for calls in found:
             observer.advance(calls, config.budget)
+            write_calls(folder, archive, every=SAVED)
     finally:
         write_calls(folder, archive)
     return archive

@@ -1,4 +1,4 @@
-"""From proposals to what could be scored: proper, new, with the scaffold, and how promising each is."""
+"""From proposals to what could be scored: proper, new, on the scaffold, and what each is worth."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ class Sieve:
     def __call__(
         self, proposed: pa.RecordBatch, parents: pa.RecordBatch, made: Counter[str]
     ) -> Candidates:
-        """The proper ones of ``proposed`` in their one form, new ones only; ``made`` counts what was
-        proposed by each way."""
+        """The proper ones of ``proposed`` in their one form, new ones only; ``made`` counts what
+        was proposed by each way."""
         made.update(proposed.column(WAY).to_pylist())
         usable = self._codec.prepare(proposed).records
         if self._scaffold is not None and len(usable):

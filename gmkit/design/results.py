@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,10 +21,12 @@ KEPT, DRAWN = 100, 30
 """Records compared with the known ones, and put into the picture."""
 
 
-def write_calls(folder: Path, archive: Archive) -> None:
-    """What was scored so far."""
-    if len(archive):
-        write_table(folder / CALLS, _plain(archive.table()), {})
+def write_calls(folder: Path, archive: Archive, *, every: float = 0.0) -> None:
+    """What was scored so far; with ``every`` only if that was last done so many seconds ago."""
+    path = folder / CALLS
+    recent = every and path.exists() and time.time() - path.stat().st_mtime < every
+    if len(archive) and not recent:
+        write_table(path, _plain(archive.table()), {})
 
 
 def write_results(folder: Path, archive: Archive, domain: Domain, known: pa.Table) -> pa.Table:

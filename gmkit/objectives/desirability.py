@@ -26,8 +26,9 @@ def desirability(values: Floats, goal: Goal, low: float, high: float, width: flo
 
     ``maximise``: 0 up to ``low``, 1 from ``high`` on, even between; ``minimise`` the other way
     round. ``target``: 1 at ``low`` (= ``high``), falling as a Gaussian of standard deviation
-    ``width``; ``at_least``: so below ``low`` only, 1 above; ``at_most``: so above only (Brown et al.
-    2019, "GuacaMol", whose modifiers these are). ``require``: 1 from ``high`` on, else 0; ``forbid``: the opposite.
+    ``width``; ``at_least``: so below ``low`` only, 1 above; ``at_most``: so above only (Brown et
+    al. 2019, "GuacaMol", whose modifiers these are). ``require``: 1 from ``high`` on, else 0;
+    ``forbid``: the opposite.
     """
     with np.errstate(invalid="ignore"):
         if goal in ("target", "at_least", "at_most"):

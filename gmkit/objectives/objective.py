@@ -2,7 +2,7 @@
 
     [[term]]
     measure = "qed"             # a measure of the domain
-    goal = "maximise"           # maximise | minimise | target | at_least | at_most | require | forbid
+    goal = "maximise"           # minimise | target | at_least | at_most | require | forbid
     weight = 2.0                # default 1
     low = 0.5                   # default: the range of the measure
     high = 0.9

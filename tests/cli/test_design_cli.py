@@ -49,6 +49,16 @@ def test_seeds_come_first(command: Any, trained: Any, tmp_path: Path) -> None:
     assert sorted(first) == ["CCO", "Oc1ccccc1"]
 
 
+def test_every_record_holds_the_scaffold(command: Any, trained: Any, tmp_path: Path) -> None:
+    words = ["design", "--start", trained.run, "--maximise", "qed", "--budget", "40"]
+    outcome = command(*words, "--scaffold", "*c1ccc(*)cc1", "--out", tmp_path / "d")
+    assert outcome.code == 0, outcome.err
+    smiles = csv.read_csv(tmp_path / "d" / "calls.csv").column("smiles").to_pylist()
+    core = Chem.MolFromSmarts("[!#1]c1[cH][cH]c([!#1])[cH][cH]1")
+    assert len(set(smiles)) == 40
+    assert all(Chem.MolFromSmiles(text).HasSubstructMatch(core) for text in smiles)
+
+
 def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text(
@@ -76,6 +86,7 @@ def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_pat
         (["--require", "contains:c1"], "is no SMARTS"),
         (["--target", "logp"], "is no target"),
         (["--maximise", "qed", "--oracle", "true"], "an oracle is the whole objective"),
+        (["--maximise", "qed", "--scaffold", "c1cc"], "is no molecule"),
         (["--maximise", "qed", "--domain", "images"], "is a model of molecules"),
     ],
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gmkit.data.formats import Format
-    from gmkit.objectives.change import Change
+    from gmkit.objectives.change import Change, Scaffold
     from gmkit.objectives.measure import Measure
     from gmkit.objectives.objective import Term
 
@@ -111,6 +111,12 @@ class MoleculesDomain(Domain):
         from gmkit_molecules.measures import environments
 
         return environments(records)
+
+    def scaffold(self, text: str) -> Scaffold:
+        """SMILES with ``*`` where it is open."""
+        from gmkit_molecules.scaffold import MoleculeScaffold
+
+        return MoleculeScaffold(text)
 
     def nearest(self, records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table | None:
         """By Tanimoto similarity."""

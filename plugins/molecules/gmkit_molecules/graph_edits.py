@@ -18,7 +18,7 @@ from rdkit.Chem import BondType, Mol, RWMol
 
 from gmkit_molecules.chemistry import quietly
 
-__all__ = ["cross", "cut_bonds", "editable", "graft", "mutate", "whole"]
+__all__ = ["cross", "cut_bonds", "editable", "graft", "mutate", "picked", "whole"]
 
 COLUMN = "smiles"
 TRIES = 8
@@ -75,13 +75,12 @@ def cut_bonds(mol: Mol) -> list[tuple[int, int]]:
 
 
 def graft(mol: Mol, inner: int, outer: int, other: Mol, root: int, rest: int) -> RWMol:
-    """The side of ``inner`` of the bond inner-outer of ``mol``, joined to the side of ``root`` of the
-    bond root-rest of ``other``; ``rest`` −1: to all of it."""
+    """The side of ``inner`` of the bond inner-outer of ``mol``, joined to the side of ``root`` of
+    the bond root-rest of ``other``."""
     pair = RWMol(Chem.CombineMols(mol, other))
     shift = mol.GetNumAtoms()
     pair.RemoveBond(inner, outer)
-    if rest >= 0:
-        pair.RemoveBond(root + shift, rest + shift)
+    pair.RemoveBond(root + shift, rest + shift)
     pair.AddBond(inner, root + shift, BondType.SINGLE)
     keep = next(set(part) for part in Chem.GetMolFrags(pair) if inner in part)
     pair.BeginBatchEdit()
@@ -137,8 +136,9 @@ def _open_atoms(mol: RWMol) -> list[int]:
     return [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetTotalNumHs() > 0]
 
 
-def _picked(choices: Sequence[int], rng: Rng) -> int:
-    return int(choices[rng.integers(len(choices))])
+def picked(choices: Sequence[int], rng: Rng) -> int:
+    """One by lot."""
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _hang(mol: RWMol, rng: Rng) -> RWMol | None:
@@ -148,7 +148,7 @@ def _hang(mol: RWMol, rng: Rng) -> RWMol | None:
         return None
     group = _GROUPS[rng.integers(len(_GROUPS))]
     pair = RWMol(Chem.CombineMols(mol, group))
-    place = _picked(places, rng)
+    place = picked(places, rng)
     root = mol.GetNumAtoms()
     _take_hydrogen(pair, place)
     _take_hydrogen(pair, root)
@@ -167,7 +167,7 @@ def _swap_element(mol: RWMol, rng: Rng) -> RWMol | None:
     plain = [a.GetIdx() for a in mol.GetAtoms() if not a.GetFormalCharge()]
     if not plain:
         return None
-    atom = mol.GetAtomWithIdx(_picked(plain, rng))
+    atom = mol.GetAtomWithIdx(picked(plain, rng))
     if atom.GetIsAromatic():
         if atom.GetDegree() > 2 or atom.GetAtomicNum() not in (6, 7) or atom.GetTotalNumHs() > 1:
             return None
@@ -187,12 +187,12 @@ def _drop(mol: RWMol, rng: Rng) -> RWMol | None:
     places = [a.GetIdx() for a in mol.GetAtoms() if a.GetDegree() <= 2 and not a.GetIsAromatic()]
     if not places or mol.GetNumAtoms() < 4:
         return None
-    place = _picked(places, rng)
+    place = picked(places, rng)
     around = [atom.GetIdx() for atom in mol.GetAtomWithIdx(place).GetNeighbors()]
     if len(around) == 2:
-        if mol.GetBondBetweenAtoms(*around) is not None:
+        if mol.GetBondBetweenAtoms(around[0], around[1]) is not None:
             return None
-        mol.AddBond(*around, BondType.SINGLE)
+        mol.AddBond(around[0], around[1], BondType.SINGLE)
     mol.RemoveAtom(place)
     return mol
 
@@ -240,12 +240,12 @@ def _close_ring(mol: RWMol, rng: Rng) -> RWMol | None:
     places = _open_atoms(mol)
     if len(places) < 2:
         return None
-    first = _picked(places, rng)
+    first = picked(places, rng)
     far = Chem.GetDistanceMatrix(mol)[first]
     second = [place for place in places if far[place] in (2, 4, 5)]
     if not second:
         return None
-    other = _picked(second, rng)
+    other = picked(second, rng)
     _take_hydrogen(mol, first)
     _take_hydrogen(mol, other)
     mol.AddBond(first, other, BondType.SINGLE)

@@ -74,10 +74,9 @@ def _counted_similarity(radius: int, *, features: bool = False) -> Callable[[str
     2 · ``radius``; as in GuacaMol (Brown et al. 2019)."""
 
     def make(reference: str) -> Measured:
+        get = rdFingerprintGenerator.GetMorganGenerator
         kinds = rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if features else None
-        generator = rdFingerprintGenerator.GetMorganGenerator(
-            radius=radius, **({"atomInvariantsGenerator": kinds} if features else {})
-        )
+        generator = get(radius=radius, atomInvariantsGenerator=kinds)
         wanted = generator.GetSparseCountFingerprint(_reference(reference))
 
         def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
