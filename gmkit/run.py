@@ -121,7 +121,8 @@ class Run:
         Options (``DrawOptions``): ``where``, what they shall be, of a model trained with
         conditions: ``"qed=0.9"`` or ``{"qed": 0.9}``; conditions not named are those of random
         training records. The table has them all as columns. ``prompt``: how the records begin;
-        ``infill``: a record with gaps; both as the domain reads them. ``seed``; ``temperature``;
+        ``infill``: a record with gaps; both as the domain reads them. ``windows``: texts so many
+        windows long. ``seed``; ``temperature``;
         ``settings``: options of the model that may be changed for a drawing, ``["steps=20"]``;
         ``observer``: is told what happens. Raises ConfigError for what cannot be asked for.
         """

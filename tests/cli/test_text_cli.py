@@ -72,6 +72,28 @@ def test_gaps_are_filled_and_the_rest_is_kept(
         assert len(row["text"]) == 12
 
 
+@pytest.mark.parametrize("model", ["vae", "diffusion"])
+def test_texts_longer_than_a_window_go_on_from_it(
+    command: Any, runs: dict[str, Path], model: str
+) -> None:
+    words = ["sample", runs[model], "-n", 6, "--prompt", "The dog ", "--seed", 3, "--json"]
+    short = [row["text"] for row in command(*words).json["rows"]]
+    outcome = command(*words, "--windows", 4)
+    assert outcome.code == 0, outcome.err
+    whole = [row["text"] for row in outcome.json["rows"]]
+    for window, text in zip(short, whole, strict=True):
+        assert text.startswith(window)
+        assert len(text) <= 16 + 3 * 8
+        if len(window) < 16:  # it has met its end
+            assert text == window
+    assert max(map(len, whole)) > 16
+
+
+def test_what_cannot_go_on(command: Any, runs: dict[str, Path]) -> None:
+    outcome = command("sample", runs["gan"], "-n", 2, "--windows", 2)
+    assert outcome.code == 2 and "it cannot go on after one" in outcome.err
+
+
 def test_the_same_seed_gives_the_same_prompted_text(command: Any, runs: dict[str, Path]) -> None:
     words = ["sample", runs["vae"], "-n", 4, "--prompt", "The ", "--json"]
     first, again, other = (command(*words, "--seed", seed).json for seed in (1, 1, 2))
