@@ -32,7 +32,8 @@ from gmkit.drawing import DrawOptions, decoded, draw
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.interpolation import between
-from gmkit.metrics.evaluation import Evaluation, evaluate_samples
+from gmkit.metrics.asked import asked_figures
+from gmkit.metrics.evaluation import Evaluation, Figure, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
 from gmkit.objectives.objective import Scorer
 from gmkit.observer import Observer
@@ -269,6 +270,7 @@ class Run:
             "floor": _some(real, n, derive(self.config.seed, "floor")),
         }
         result = evaluate_samples(registry(), self.config.domain, tables, watcher, quick=quick)
+        result.figures.update(self._asked(synthetic))
         if not quick:
             batches = in_order(dataset.part("test"), self.family.space, 256, self.device)
             held_out = holdout.combine_chunks().to_batches()
@@ -279,6 +281,15 @@ class Run:
             write_json_atomic(self.folder / "evaluation.json", result.to_json())
             manifests.update(self.folder, metrics=result.values())
         return result
+
+    def _asked(self, samples: pa.Table) -> dict[str, Figure]:
+        """How close samples come to their conditions, of those that the domain measures."""
+        names, measures = self.codec.conditions.names, self.domain.measures()
+        if not set(names) & set(measures):
+            return {}
+        batch = samples.combine_chunks().to_batches()[0]
+        proper = batch.filter(self.domain.validate(batch))
+        return asked_figures(proper, names, measures, derive(self.config.seed, "asked"))
 
     def dataset(self, data: Any = None, observer: Observer | None = None) -> Dataset:
         """The records this run was trained on, with the same split."""
