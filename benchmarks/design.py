@@ -110,7 +110,7 @@ def one(options: argparse.Namespace, task: str, calls: int, folder: Path, report
         if "sa_top100" in found:
             report.goal(f"{where}: SA", found["sa_top100"], "", at_most=ACCESSIBLE)
             report.goal(f"{where}: diversity", found["div_top100"], "", at_least=DIVERSE)
-    for peer in PEERS if options.peers is not None else ():
+    for peer in options.against if options.peers is not None else ():
         log, spent = theirs(options, peer, task, calls, folder / f"{peer}-{task}-{calls}.smi")
         rows.append(row(peer, judged(options, log, task, calls), spent))
         print(where, rows[-1], flush=True)
@@ -126,6 +126,7 @@ def main() -> None:
     made.add_argument("--calls", type=int, nargs="*", default=[1000])
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--peers", type=Path, help="folder of peers.py and scorer.py")
+    made.add_argument("--against", nargs="*", default=list(PEERS), choices=list(PEERS))
     made.add_argument("--python", default=sys.executable, help="interpreter that has the peers")
     made.add_argument("--set", nargs="*", default=[], help="further options of gmkit design")
     options = made.parse_args()

@@ -85,6 +85,14 @@ def design(
         bool,
         typer.Option("--penalties/--no-penalties", help="What the domain asks of any record."),
     ] = True,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="FOLDER",
+            help="Go on in this folder: what was scored there is not asked for again.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     time_budget: TimeBudget = None,
@@ -122,14 +130,18 @@ def design(
     with err.status("Loading"):
         import gmkit
         from gmkit.cli.progress import TerminalObserver
-        from gmkit.design.results import RANKED, write_results
+        from gmkit.design.archive import Archive
+        from gmkit.design.results import RANKED, read_calls, write_results
         from gmkit.design.search import SearchConfig
 
+        if resume is not None and start is None and (resume / "model").is_dir():
+            start = resume / "model"
         run = None if start is None else gmkit.load(start, device=device or "auto")
     kind = _domain(run, domain)
     scorer, beside = _scorers(kind, terms, oracle, oracle_timeout, penalties)
     held = kind.scaffold(scaffold) if scaffold else None
-    folder = _new_folder(out)
+    earlier = None if resume is None else read_calls(resume, kind.column)
+    folder = _new_folder(out) if resume is None else resume
     observer = TerminalObserver(err)
     try:
         if run is None:
@@ -137,7 +149,11 @@ def design(
             place = folder / "model"
             run = gmkit.train(domain=domain, out=place, device=device, observer=observer)
         config = SearchConfig(budget=budget, batch=batch, seed=seed or 0, seconds=time_budget)
-        archive = _searched(run, scorer, beside, seeds, held, config, folder, observer)
+        archive = Archive(run.domain.column)
+        if earlier is not None:
+            archive.restore(run.codec, earlier)
+            observer.note(f"{len(archive):,} calls were made before; they count.")
+        _searched(run, archive, scorer, beside, seeds, held, config, folder, observer)
     finally:
         observer.close()
     best = write_results(folder, archive, run.domain, run.dataset().table("train"))
@@ -195,6 +211,7 @@ def _scorers(
 
 def _searched(
     run: Run,
+    archive: Archive,
     scorer: Scorer,
     beside: Objective | None,
     seeds: str | None,
@@ -202,12 +219,11 @@ def _searched(
     config: SearchConfig,
     folder: Path,
     observer: TerminalObserver,
-) -> Archive:
-    """The filled archive; what was scored so far is in the folder, whatever happens."""
-    from gmkit.design.archive import Archive
+) -> None:
+    """Fill the archive; what was scored so far is in the folder, whatever happens."""
     from gmkit.design.results import write_calls
+    from gmkit.errors import GmkitError
 
-    archive = Archive(run.domain.column)
     observer.stage(f"Designing, {config.budget:,} calls")
     try:
         found = run.design(
@@ -216,9 +232,13 @@ def _searched(
         for calls in found:
             observer.advance(calls, config.budget)
             write_calls(folder, archive, every=SAVED)
+    except GmkitError:
+        if len(archive):
+            told = f"{len(archive):,} calls are kept in {folder}: go on with --resume {folder}."
+            observer.note(told)
+        raise
     finally:
         write_calls(folder, archive)
-    return archive
 
 
 def _report(facts: Mapping[str, Any], best: pa.Table) -> RenderableType:

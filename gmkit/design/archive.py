@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs import Codec
+from gmkit.errors import DataError
 from gmkit.objectives.objective import Scored
 
 __all__ = ["Archive"]
@@ -16,6 +18,7 @@ Floats = NDArray[np.float64]
 SCORE, FITNESS, CALL = "score", "fitness", "call"
 """Columns beside a record's own: what the objective gave, that times the penalties, and which call
 of the objective it was, from 1."""
+_BESIDE = (SCORE, FITNESS, CALL)
 
 
 class Archive:
@@ -54,6 +57,21 @@ class Archive:
         self.scores = np.concatenate([self.scores, scored.score])
         self.fitness = np.concatenate([self.fitness, fitness])
 
+    def restore(self, codec: Codec, calls: pa.Table) -> None:
+        """What an earlier search scored, in the order of its calls, as ``table`` wrote it. Raises
+        DataError for a table that is none."""
+        missing = [name for name in (self.column, SCORE, FITNESS) if name not in calls.schema.names]
+        if missing:
+            raise DataError(
+                f"no column {missing[0]!r} among the calls of an earlier search",
+                hint="Give --resume the folder that gmkit design wrote.",
+            )
+        records = codec.prepare(_one_batch(calls.select([self.column, *_scored(calls)]))).records
+        own = [name for name in records.schema.names if name not in _scored(calls)]
+        parts = {name: _floats(records, name) for name in _scored(calls) if name not in _BESIDE}
+        scored = Scored(_floats(records, SCORE), parts)
+        self.add(records.select(own), scored, _floats(records, FITNESS))
+
     def table(self) -> pa.Table:
         """All records in the order of the calls."""
         return pa.Table.from_batches(self._batches)
@@ -89,3 +107,22 @@ class Archive:
         """The text of some rows."""
         every = list(self._rows)
         return [every[row] for row in rows]
+
+
+def _scored(calls: pa.Table) -> list[str]:
+    """Columns that are numbers about a record, not the record."""
+    return [
+        name
+        for name in calls.schema.names
+        if name in _BESIDE
+        or pa.types.is_floating(calls.schema.field(name).type)
+        or pa.types.is_integer(calls.schema.field(name).type)
+    ]
+
+
+def _floats(records: pa.RecordBatch, name: str) -> Floats:
+    return np.asarray(records.column(name).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

@@ -50,6 +50,8 @@ REPLAYED = 64
 """Records of a training step."""
 FRUITLESS = 20
 """Rounds in a row without anything new after which the search ends early."""
+PATIENCE = 3
+"""Rounds in which none of the given records was worth a call, after which they are left alone."""
 KNOWN = "known"
 """The way of given records."""
 
@@ -71,7 +73,7 @@ class SearchConfig:
     @property
     def round(self) -> int:
         """Calls in a round."""
-        return self.batch or int(np.clip(self.budget // 40, 10, 200))
+        return self.batch or int(np.clip(self.budget // 40, 10, 100))
 
     @property
     def first(self) -> int:
@@ -132,13 +134,17 @@ class _Search:
         self.device = next(family.parameters()).device
         self.features: list[NDArray[np.bool_]] = []
         """Of the archive's records, in order; empty where the domain tells none."""
+        if len(archive):  # of an earlier search
+            known = domain.features(archive.records(np.arange(len(archive))))
+            self.features += [] if known is None else [known]
         self.made: Counter[str] = Counter()
+        self.patience = PATIENCE
 
     def rounds(self) -> Iterator[int]:
         """Propose, score, learn."""
         began = time.monotonic()
         archive, config = self.archive, self.config
-        fruitless = number = 0
+        fruitless, number = 0, len(archive)
         while len(archive) < config.budget and fruitless < FRUITLESS:
             if config.seconds is not None and time.monotonic() - began > config.seconds:
                 return
@@ -171,7 +177,7 @@ class _Search:
         top = np.argsort(-self.archive.fitness, kind="stable")[:CROWD]
         crowd = np.concatenate(self.features)[top]
         found = self._proposed(self._parents(half), rng).valued(guess, caution, crowd)
-        if len(self.waiting):
+        if len(self.waiting) and self.patience:
             given = self._given(half).valued(guess, caution, crowd)
             found = joined(found, given, self.archive.column)
         best = found.best(max(size, 2))
@@ -210,6 +216,8 @@ class _Search:
         self.archive.add(found.records, scored, fitness)
         if found.features is not None:
             self.features.append(found.features)
+        if not any(way == KNOWN for way in found.ways):
+            self.patience -= min(self.patience, 1)
         self.ways.reward(found.ways, fitness > bar, self.made)
 
     # ------------------------------------------------------------ learning from it

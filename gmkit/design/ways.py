@@ -26,6 +26,8 @@ WAY, PARENT = "_way", "_parent"
 """Columns of a proposal: the way it came, and the row of its parent."""
 FLOOR = 0.04
 """Least probability of a way."""
+SLOW = 0.25
+"""What a way's share is multiplied by that costs ten times the others' time."""
 FADE = 0.9
 """What a way's past success counts for after each round."""
 
@@ -38,6 +40,8 @@ class Ways:
     ) -> None:
         self._family, self._codec, self._column = family, codec, column
         self._operators, self._changes = operators(family), dict(changes)
+        slow = "encode" in family.capabilities  # it completes by going through its latent often
+        self._prices = np.array([SLOW if slow and n == "part" else 1.0 for n in self._operators])
         self.success = dict.fromkeys([*self._operators, *self._changes], 1.0)
 
     def propose(
@@ -51,7 +55,7 @@ class Ways:
         shares = np.array(list(self.success.values())) + 1e-9
         shares = FLOOR + (1 - FLOOR * len(shares)) * shares / shares.sum()
         drawn = choice.choice(len(shares), len(parents), p=shares / shares.sum())
-        modelled = shares[: len(self._operators)]
+        modelled = shares[: len(self._operators)] * self._prices
         one = choice.choice(len(modelled), p=modelled / modelled.sum())
         drawn = np.where(drawn < len(modelled), one, drawn)
         parts = []

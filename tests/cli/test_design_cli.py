@@ -77,6 +77,44 @@ def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_pat
     assert calls.num_rows > 10 and calls.column("score").to_pylist() == lengths
 
 
+def test_a_broken_search_goes_on_without_asking_again(
+    command: Any, trained: Any, tmp_path: Path
+) -> None:
+    script, seen = tmp_path / "score.py", tmp_path / "seen"
+    script.write_text(
+        "import sys, pathlib\n"
+        f"seen, good = pathlib.Path({str(seen)!r}), pathlib.Path({str(tmp_path / 'mended')!r})\n"
+        "lines = sys.stdin.read().split()\n"
+        "asked = seen.read_text().split() if seen.exists() else []\n"
+        "if len(asked) >= 20 and not good.exists():\n    sys.exit('no licence')\n"
+        "seen.write_text('\\n'.join(asked + lines))\n"
+        "for line in lines:\n    print(len(line))\n"
+    )
+    words = ["design", "--start", trained.run, "--oracle", f"{sys.executable} {script}"]
+    folder = tmp_path / "d"
+    outcome = command(*words, "--budget", "50", "--out", folder)
+    assert outcome.code == 3 and "no licence" in outcome.err
+    assert f"go on with --resume {folder}" in " ".join(outcome.err.split())
+    before = csv.read_csv(folder / "calls.csv").column("smiles").to_pylist()
+    (tmp_path / "mended").touch()
+    again = command(*words, "--budget", "50", "--resume", folder, "--json")
+    assert again.code == 0, again.err
+    calls = csv.read_csv(folder / "calls.csv")
+    smiles = calls.column("smiles").to_pylist()
+    assert again.json["calls"] == len(set(smiles)) == 50
+    assert smiles[: len(before)] == before
+    assert sorted(seen.read_text().split()) == sorted(smiles)  # each was asked for once
+    assert calls.column("call").to_pylist() == list(range(1, 51))
+
+
+def test_a_folder_without_calls_cannot_be_resumed(
+    command: Any, trained: Any, tmp_path: Path
+) -> None:
+    words = ["design", "--start", trained.run, "--maximise", "qed", "--resume", tmp_path]
+    outcome = command(*words)
+    assert outcome.code == 3 and "holds no calls.csv" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
