@@ -35,8 +35,8 @@ RANGES = {
 """What it is, and where drug-like molecules lie, a little beyond included."""
 
 PENALTIES = (Term(measure="sa", goal="minimise", low=3.7, high=7.0, weight=1.0),)
-"""Nothing is lost up to a synthetic accessibility of 3.7, all from 7 on: what cannot be made is of no
-use, however it scores."""
+"""Nothing is lost up to a synthetic accessibility of 3.7, all from 7 on: what cannot be made is of
+no use, however it scores."""
 
 
 def _property(name: str) -> Callable[[str], Measured]:
