@@ -30,13 +30,17 @@ RANGES = {
     "aromatic_rings": ("aromatic rings", 0.0, 5.0),
     "hbd": ("hydrogen-bond donors", 0.0, 6.0),
     "hba": ("hydrogen-bond acceptors", 0.0, 12.0),
+    "radicals": ("unpaired electrons", 0.0, 1.0),
     "rotatable": ("rotatable bonds", 0.0, 12.0),
 }
 """What it is, and where drug-like molecules lie, a little beyond included."""
 
-PENALTIES = (Term(measure="sa", goal="minimise", low=3.7, high=7.0, weight=1.0),)
-"""Nothing is lost up to a synthetic accessibility of 3.7, all from 7 on: what cannot be made is of
-no use, however it scores."""
+PENALTIES = (
+    Term(measure="sa", goal="minimise", low=3.7, high=7.0),
+    Term(measure="radicals", goal="forbid"),
+)
+"""What cannot be made is of no use, however it scores: nothing is lost up to a synthetic
+accessibility of 3.7, all from 7 on and with an unpaired electron."""
 
 
 def _property(name: str) -> Callable[[str], Measured]:

@@ -18,6 +18,7 @@ rings``
 ``hbd``       count              hydrogen-bond donors (N-H and O-H groups)
 ``hba``       count              hydrogen-bond acceptors
 ``rotatable`` count              rotatable bonds, strict definition (amides do not count)
+``radicals``  count              unpaired electrons
 ============  =================  ==================================================================
 """
 
@@ -64,6 +65,10 @@ def _logp(mol: Mol) -> float:
     return float(rdMolDescriptors.CalcCrippenDescriptors(mol)[0])
 
 
+def _radicals(mol: Mol) -> float:
+    return float(sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()))
+
+
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {
         "qed": QED.qed,
@@ -77,6 +82,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "hbd": rdMolDescriptors.CalcNumHBD,
         "hba": rdMolDescriptors.CalcNumHBA,
         "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
+        "radicals": _radicals,
     }
 )
 """Every known property: name to function of a sanitised molecule."""

@@ -24,6 +24,7 @@ KNOWN = {  # aspirin; qed, logp, tpsa: RDKit's documentation and PubChem 2244
     "hbd": 1,
     "hba": 3,
     "rotatable": 2,
+    "radicals": 0,
 }
 
 
