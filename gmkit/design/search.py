@@ -38,12 +38,15 @@ __all__ = ["SearchConfig", "search"]
 
 PARENTS = 0.02
 """Share κ of ``Archive.draw`` for parents and replay: smaller is greedier."""
-FIRST = 0.1
-"""Share of the calls that given records are scored by before anything is proposed."""
+FIRST, MOST_FIRST = 0.1, 200
+"""Share of the calls that given records are scored by before anything is proposed, and how many at
+most."""
+SMALL, LARGE, GROWTH = 25, 150, 1 / 30
+"""Calls in a round: of the first rounds, at most, and as a share of the calls made."""
 OVERSAMPLE = 1.5
 """Proposals for each call without a guess: some are known already, some are no proper records."""
-GUESSED, LEAST, MOST = 12_000, 2.5, 12.0
-"""Proposals in all that are guessed at, and bounds of how many these are for each call."""
+GUESSED, FACTOR = 300, 2.5
+"""Proposals that are guessed at in a round, at least in all and for each call."""
 CAUTION = (0.03, 1.0)
 """Standard deviations added to a guess, from which each round draws one, evenly in the log."""
 REPLAYED = 64
@@ -70,20 +73,15 @@ class SearchConfig:
     seconds: float | None = None
     """Time after which to stop, if the calls last longer."""
 
-    @property
-    def round(self) -> int:
-        """Calls in a round."""
-        return self.batch or int(np.clip(self.budget // 40, 10, 100))
+    def round(self, done: int) -> int:
+        """Calls in the next round after ``done``: few at first, when each teaches most."""
+        small = int(np.clip(self.budget // 40, 10, SMALL))
+        return self.batch or int(np.clip(done * GROWTH, small, LARGE))
 
     @property
     def first(self) -> int:
         """Given records that are scored before anything is proposed."""
-        return max(self.round, int(self.budget * FIRST))
-
-    @property
-    def factor(self) -> float:
-        """Proposals for each call where they are guessed at."""
-        return float(np.clip(GUESSED / self.budget, LEAST, MOST))
+        return min(max(self.round(0), int(self.budget * FIRST)), MOST_FIRST)
 
 
 def search(
@@ -151,7 +149,7 @@ class _Search:
             rng = generator(config.seed, "design", number, device=self.device)
             number += 1
             self.made.clear()
-            found = self._chosen(min(config.round, config.budget - len(archive)), rng)
+            found = self._chosen(min(config.round(len(archive)), config.budget - len(archive)), rng)
             fruitless = 0 if len(found) else fruitless + 1
             if len(found):
                 self._score(found)
@@ -173,7 +171,7 @@ class _Search:
         if guess is None:
             return self._proposed(self._parents(int(size * OVERSAMPLE) + 1), rng).best(size)
         caution = float(np.exp(self.choice.uniform(*np.log(CAUTION))))
-        half = int(size * self.config.factor / 2) + 1
+        half = int(max(GUESSED, FACTOR * size) / 2) + 1
         top = np.argsort(-self.archive.fitness, kind="stable")[:CROWD]
         crowd = np.concatenate(self.features)[top]
         found = self._proposed(self._parents(half), rng).valued(guess, caution, crowd)
