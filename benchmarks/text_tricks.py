@@ -66,16 +66,8 @@ def plain_queries(block: Block) -> None:
 def gelu() -> Iterator[None]:
     """GELU in place of the squared ReLU."""
 
-    def forward(
-        self: Block,
-        x: Tensor,
-        angles: Any,
-        mask: Tensor | None,
-        causal: bool,
-        cache: Any = None,
-        step: int = 0,
-    ) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), angles, mask, causal, cache, step)
+    def forward(self: Block, x: Tensor, *rest: Any) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), *rest)
         return x + self.outer(F.gelu(self.inner(self.norm(x))))
 
     with patch.object(Block, "forward", forward):
