@@ -6,6 +6,8 @@ anew for each batch, so it may be any script:
     import sys
     for line in sys.stdin:
         print(my_score(line.strip()))
+
+A line break within a record is written as a backslash and the letter n.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class CommandOracle:
             )
         texts = column.to_pylist()
         try:
-            code, answer, told = self._run("".join(f"{text}\n" for text in texts))
+            code, answer, told = self._run("".join(map(_line, texts)))
         except subprocess.TimeoutExpired:
             raise self._fault(
                 f"gave no answer for {len(texts)} records within {self.timeout:g} s",
@@ -108,6 +110,11 @@ class CommandOracle:
 
     def _fault(self, what: str, hint: str) -> DataError:
         return DataError(f"the oracle {self.command!r} {what}", hint=hint)
+
+
+def _line(text: str) -> str:
+    """A record as one line."""
+    return text.replace("\r", "\\r").replace("\n", "\\n") + "\n"
 
 
 def _end(running: subprocess.Popen[str]) -> None:

@@ -28,6 +28,12 @@ def test_scores_come_in_order(tmp_path: Path) -> None:
     assert scored.parts == {}
 
 
+def test_a_record_is_one_line(tmp_path: Path) -> None:
+    records = pa.RecordBatch.from_pydict({"s": ["a\nb", "c\r\nd", "C/C=C\\\\C"]})
+    scored = oracle(tmp_path, "for line in lines: print(len(line))")(records)
+    assert scored.score.tolist() == [4.0, 6.0, 8.0]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
