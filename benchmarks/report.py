@@ -25,7 +25,9 @@ ORDER = (
     "threads",
     "gan_penalty",
     "molecules",
+    "design",
     "text",
+    "text_tricks",
     "images",
 )
 HEAD = """# Benchmarks

@@ -7,10 +7,10 @@ The first 90 % of the corpus is trained on and the last 10 % judged by, as the p
 in nats a character over all of the latter, in windows that do not overlap; a VAE's is its ELBO with
 one draw of the latent, whose share is the KL term; a diffusion's is its NELBO over 8 maskings.
 
-Each model trains for a fixed number of steps, by default as many as take about 180 CPU seconds of
-one thread where nothing else runs. On a shared machine a CPU second holds less work, up to four
-times in our runs: so the CPU seconds stand beside the characters that were seen. A finished run
-can be judged again by ``--run MODEL=FOLDER`` in place of training.
+Budgets are CPU seconds of one thread, ``--cpu-seconds``: two short runs tell what a step costs
+here and now, and the model trains for as many as fit. On a shared machine a CPU second holds less
+work, up to four times in our runs: so the characters that were seen stand beside it. ``--steps``
+fixes the number instead; ``--run MODEL=FOLDER`` judges a finished run again.
 
 Samples are windows of the model's own length, ``-n`` of them. ``--scorer FOLDER`` has them judged
 by a neutral ``score_text.py`` there, each window as a sample: words cut at the ends of a window
@@ -45,12 +45,14 @@ COMMON = (
     "data.valid=0.01",
     "data.test=0.01",
 )
-MODELS: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "vae": ("vae", 1651, ()),
-    "blocks of 2": ("diffusion", 1300, ("family.block=2",)),
-    "blocks of 4": ("diffusion", 1155, ("family.block=4",)),
+MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "vae": ("vae", ()),
+    "blocks of 2": ("diffusion", ("family.block=2",)),
+    "blocks of 4": ("diffusion", ("family.block=4",)),
 }
-"""Label → model, steps, options."""
+"""Label → model, options."""
+SHORT = (20, 80)
+"""Steps of the two runs that tell the cost of a step: start-up and the rest cancel out."""
 GOALS = {"vae": 1.70, "blocks of 2": 1.95, "blocks of 4": 1.95}
 KL_GOAL = 0.02
 PEERS: dict[str, tuple[float, str, float, int]] = {
@@ -70,14 +72,28 @@ def trained(options: argparse.Namespace, label: str, text: Path, folder: Path) -
     known = dict(pair.split("=", 1) for pair in options.run)
     if label in known:
         return gmkit.load(known[label]), float("nan")
-    model, steps, sets = MODELS[label]
-    settings = [*COMMON, *sets, f"training.steps={options.steps or steps}", *options.set]
-    began = time.process_time()
-    out = folder / label.replace(" ", "-")
-    run = gmkit.train(
-        domain="text", model=model, data=text, out=out, settings=settings, seed=options.seed
-    )
-    return run, time.process_time() - began
+    model, sets = MODELS[label]
+
+    def once(steps: int, name: str) -> tuple[Run, float]:
+        settings = [*COMMON, *sets, f"training.steps={steps}", *options.set]
+        began = time.process_time()
+        run = gmkit.train(
+            domain="text",
+            model=model,
+            data=text,
+            out=folder / f"{label} {name}".replace(" ", "-"),
+            settings=settings,
+            seed=options.seed,
+        )
+        return run, time.process_time() - began
+
+    if options.steps:
+        return once(options.steps, "whole")
+    once(1, "first")  # the data is prepared and cached
+    few, many = (once(steps, f"short {steps}")[1] for steps in SHORT)
+    step = max(many - few, 1e-3) / (SHORT[1] - SHORT[0])
+    beside = max(few - SHORT[0] * step, 0.0)
+    return once(max(1, int((options.cpu_seconds - beside) / step)), "whole")
 
 
 @torch.no_grad()
@@ -132,7 +148,8 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True)
     made.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
-    made.add_argument("--steps", type=int, default=0, help="of every model, in place of its own")
+    made.add_argument("--cpu-seconds", type=float, default=180.0, help="of each model")
+    made.add_argument("--steps", type=int, default=0, help="of every model, in place of a budget")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     made.add_argument("--run", action="append", default=[], metavar="MODEL=FOLDER")
     made.add_argument("-n", type=int, default=320)

@@ -6,13 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gmkit.errors import ConfigError
+
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
     from rich.console import RenderableType
 
     from gmkit.api import DomainInfo
     from gmkit.codecs import Codec
     from gmkit.data.formats import FolderFormat, Format
+    from gmkit.objectives.change import Change, Scaffold
     from gmkit.objectives.measure import Measure
     from gmkit.objectives.objective import Term
 
@@ -72,6 +77,23 @@ class Domain(ABC):
         """What records should have whatever else is asked of them (that a molecule can be made,
         …); in ``gmkit design`` they weigh beside the user's own terms."""
         return ()
+
+    def changes(self) -> Mapping[str, Change]:
+        """Ways to change records, by name: mutations and crossings that ``gmkit design`` tries
+        beside those of the model."""
+        return {}
+
+    def features(self, records: pa.RecordBatch) -> NDArray[np.bool_] | None:
+        """(n, d), by which records are alike: those that share many are likely to score alike. With
+        them ``gmkit design`` guesses scores before it asks for them; None where there are none."""
+        return None
+
+    def scaffold(self, text: str) -> Scaffold:
+        """A part that every designed record must have, as a person would write it. Raises
+        ConfigError for what cannot be one."""
+        raise ConfigError(
+            "records of this kind have no scaffold", hint="Leave out --scaffold; try --require."
+        )
 
     def nearest(self, records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table | None:
         """For each record the one of ``known`` most like it, in columns ``nearest`` and

@@ -12,6 +12,7 @@ import torch
 from gmkit.codecs import Batch, Codec
 from gmkit.codecs.where import wanted
 from gmkit.config import RunConfig
+from gmkit.continuation import check_continues, continued
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.adjusting import adjusted, adjustment
@@ -35,6 +36,8 @@ class DrawOptions(TypedDict, total=False):
     settings: Mapping[str, Any] | Iterable[str]
     prompt: str | None
     infill: str | None
+    windows: int
+    """How many windows long, each drawn after the last; of a codec that ``splits``."""
     observer: Observer | None
     chunk: int
     """Records drawn together: another number gives other records."""
@@ -53,6 +56,7 @@ def draw(
     settings: Mapping[str, Any] | Iterable[str] = (),
     prompt: str | None = None,
     infill: str | None = None,
+    windows: int = 1,
     observer: Observer | None = None,
     chunk: int = CHUNK,
 ) -> Iterator[pa.RecordBatch]:
@@ -60,7 +64,7 @@ def draw(
 
     ``pool``: where conditions not asked for come from; None for a model without conditions.
     ``config``: of the run, which tells what the options leave open. ``prompt``, ``infill``: what
-    is known of the records, as ``Codec.partial`` reads it.
+    is known of the records, as ``Codec.partial`` reads it. ``windows``: how long they are.
     Raises ConfigError, at once, for what cannot be asked for.
     """
     if temperature is None:
@@ -78,6 +82,8 @@ def draw(
             observer.note(note)
     changed = adjustment(family, settings)
     part = _part(family, codec, prompt, infill)
+    if windows > 1:
+        check_continues(family, codec)
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
 
@@ -94,6 +100,8 @@ def draw(
                 given, known = (_repeated(side, rows, device) for side in part)
                 whole = {**(condition or {}), **given}
                 batch = family.complete(whole, known, rng, temperature)
+            if windows > 1:
+                batch = continued(family, batch, condition or {}, windows, rng, temperature)
         return decoded(codec, {**(condition or {}), **batch})
 
     starts = enumerate(range(0, n, chunk))

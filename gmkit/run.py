@@ -32,7 +32,8 @@ from gmkit.drawing import DrawOptions, decoded, draw
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.interpolation import between
-from gmkit.metrics.evaluation import Evaluation, evaluate_samples
+from gmkit.metrics.asked import asked_figures
+from gmkit.metrics.evaluation import Evaluation, Figure, evaluate_samples
 from gmkit.metrics.likelihood import model_figures
 from gmkit.objectives.objective import Scorer
 from gmkit.observer import Observer
@@ -46,6 +47,10 @@ from gmkit.training.resolve import resolve
 
 if TYPE_CHECKING:
     from gmkit.domain import Domain
+    from gmkit.objectives.change import Scaffold
+
+SEEDS = 20_000
+"""Given records that a search looks at, at most."""
 
 
 def load(path: str | Path, *, verify: bool = True, device: str = "auto") -> Run:
@@ -117,7 +122,8 @@ class Run:
         Options (``DrawOptions``): ``where``, what they shall be, of a model trained with
         conditions: ``"qed=0.9"`` or ``{"qed": 0.9}``; conditions not named are those of random
         training records. The table has them all as columns. ``prompt``: how the records begin;
-        ``infill``: a record with gaps; both as the domain reads them. ``seed``; ``temperature``;
+        ``infill``: a record with gaps; both as the domain reads them. ``windows``: texts so many
+        windows long. ``seed``; ``temperature``;
         ``settings``: options of the model that may be changed for a drawing, ``["steps=20"]``;
         ``observer``: is told what happens. Raises ConfigError for what cannot be asked for.
         """
@@ -202,14 +208,16 @@ class Run:
         *,
         penalties: Scorer | None = None,
         seeds: Any = None,
+        scaffold: Scaffold | None = None,
         config: SearchConfig | None = None,
     ) -> Iterator[int]:
         """Search for records that ``objective`` likes, into ``archive``; yields the number of calls
         made after each round.
 
-        ``penalties``: factors on the score. ``seeds``: records to begin with; default: a random
-        part of those the model was trained on. The run itself stays as it is: a copy of its model
-        learns. Raises ConfigError for a model with conditions or records without a main column.
+        ``penalties``: factors on the score. ``seeds``: records to begin with; default: those the
+        model was trained on. ``scaffold``: what every record must hold. The run itself stays as
+        it is: a copy of its model learns. Raises ConfigError for a model with conditions or records
+        without a main column.
         """
         if self.codec.conditions.names or not self.domain.column:
             raise ConfigError(
@@ -218,7 +226,7 @@ class Run:
             )
         config = config or SearchConfig()
         given = self.dataset().table("train") if seeds is None else self.records(seeds)
-        given = _some(given.select([self.domain.column]), config.round, config.seed)
+        given = _some(given.select([self.domain.column]), SEEDS, config.seed)
         return search(
             copy.deepcopy(self.family),
             self.codec,
@@ -227,6 +235,8 @@ class Run:
             penalties,
             given.combine_chunks().to_batches()[0],
             config,
+            self.domain,
+            scaffold,
         )
 
     # ------------------------------------------------------------ judging
@@ -260,6 +270,7 @@ class Run:
             "floor": _some(real, n, derive(self.config.seed, "floor")),
         }
         result = evaluate_samples(registry(), self.config.domain, tables, watcher, quick=quick)
+        result.figures.update(self._asked(synthetic))
         if not quick:
             batches = in_order(dataset.part("test"), self.family.space, 256, self.device)
             held_out = holdout.combine_chunks().to_batches()
@@ -270,6 +281,15 @@ class Run:
             write_json_atomic(self.folder / "evaluation.json", result.to_json())
             manifests.update(self.folder, metrics=result.values())
         return result
+
+    def _asked(self, samples: pa.Table) -> dict[str, Figure]:
+        """How close samples come to their conditions, of those that the domain measures."""
+        names, measures = self.codec.conditions.names, self.domain.measures()
+        if not set(names) & set(measures):
+            return {}
+        batch = samples.combine_chunks().to_batches()[0]
+        proper = batch.filter(self.domain.validate(batch))
+        return asked_figures(proper, names, measures, derive(self.config.seed, "asked"))
 
     def dataset(self, data: Any = None, observer: Observer | None = None) -> Dataset:
         """The records this run was trained on, with the same split."""

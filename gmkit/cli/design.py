@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from gmkit.design.archive import Archive
     from gmkit.design.search import SearchConfig
     from gmkit.domain import Domain
+    from gmkit.objectives.change import Scaffold
     from gmkit.objectives.desirability import Goal
     from gmkit.objectives.objective import Objective, Scorer, Term
     from gmkit.run import Run
 
 SHOWN = 10
 """Records shown."""
+
+SAVED = 10.0
+"""Seconds between writings of what was scored, so that little is lost to a kill."""
 
 Repeated = list[str] | None
 
@@ -46,6 +50,14 @@ def design(
         Repeated, typer.Option("--require", metavar="MEASURE", help="Such as contains:c1ccncc1.")
     ] = None,
     forbid: Annotated[Repeated, typer.Option("--forbid", metavar="MEASURE")] = None,
+    scaffold: Annotated[
+        str,
+        typer.Option(
+            "--scaffold",
+            metavar="TEXT",
+            help='What every record must hold, open at its stars: "c1ccc(*)cc1".',
+        ),
+    ] = "",
     objective: Annotated[
         Path | None,
         typer.Option(
@@ -73,6 +85,14 @@ def design(
         bool,
         typer.Option("--penalties/--no-penalties", help="What the domain asks of any record."),
     ] = True,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="FOLDER",
+            help="Go on in this folder: what was scored there is not asked for again.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     time_budget: TimeBudget = None,
@@ -110,13 +130,18 @@ def design(
     with err.status("Loading"):
         import gmkit
         from gmkit.cli.progress import TerminalObserver
-        from gmkit.design.results import RANKED, write_results
+        from gmkit.design.archive import Archive
+        from gmkit.design.results import RANKED, read_calls, write_results
         from gmkit.design.search import SearchConfig
 
+        if resume is not None and start is None and (resume / "model").is_dir():
+            start = resume / "model"
         run = None if start is None else gmkit.load(start, device=device or "auto")
     kind = _domain(run, domain)
     scorer, beside = _scorers(kind, terms, oracle, oracle_timeout, penalties)
-    folder = _new_folder(out)
+    held = kind.scaffold(scaffold) if scaffold else None
+    earlier = None if resume is None else read_calls(resume, kind.column)
+    folder = _new_folder(out) if resume is None else resume
     observer = TerminalObserver(err)
     try:
         if run is None:
@@ -124,7 +149,11 @@ def design(
             place = folder / "model"
             run = gmkit.train(domain=domain, out=place, device=device, observer=observer)
         config = SearchConfig(budget=budget, batch=batch, seed=seed or 0, seconds=time_budget)
-        archive = _searched(run, scorer, beside, seeds, config, folder, observer)
+        archive = Archive(run.domain.column)
+        if earlier is not None:
+            archive.restore(run.codec, earlier)
+            observer.note(f"{len(archive):,} calls were made before; they count.")
+        _searched(run, archive, scorer, beside, seeds, held, config, folder, observer)
     finally:
         observer.close()
     best = write_results(folder, archive, run.domain, run.dataset().table("train"))
@@ -182,25 +211,34 @@ def _scorers(
 
 def _searched(
     run: Run,
+    archive: Archive,
     scorer: Scorer,
     beside: Objective | None,
     seeds: str | None,
+    scaffold: Scaffold | None,
     config: SearchConfig,
     folder: Path,
     observer: TerminalObserver,
-) -> Archive:
-    """The filled archive; what was scored so far is in the folder, whatever happens."""
-    from gmkit.design.archive import Archive
+) -> None:
+    """Fill the archive; what was scored so far is in the folder, whatever happens."""
     from gmkit.design.results import write_calls
+    from gmkit.errors import GmkitError
 
-    archive = Archive(run.domain.column)
     observer.stage(f"Designing, {config.budget:,} calls")
     try:
-        for calls in run.design(archive, scorer, penalties=beside, seeds=seeds, config=config):
+        found = run.design(
+            archive, scorer, penalties=beside, seeds=seeds, scaffold=scaffold, config=config
+        )
+        for calls in found:
             observer.advance(calls, config.budget)
+            write_calls(folder, archive, every=SAVED)
+    except GmkitError:
+        if len(archive):
+            told = f"{len(archive):,} calls are kept in {folder}: go on with --resume {folder}."
+            observer.note(told)
+        raise
     finally:
         write_calls(folder, archive)
-    return archive
 
 
 def _report(facts: Mapping[str, Any], best: pa.Table) -> RenderableType:

@@ -46,6 +46,10 @@ def sample(
             "--infill", metavar="TEXT", help="A record with gaps ____ that are to be filled."
         ),
     ] = None,
+    windows: Annotated[
+        int,
+        typer.Option("--windows", min=1, help="Texts so many windows long, each after the last."),
+    ] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,6 +88,7 @@ def sample(
         "temperature": temperature,
         "prompt": prompt,
         "infill": infill,
+        "windows": windows,
         "observer": observer,
     }
     if out is None:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs import Codec
+from gmkit.errors import DataError
 from gmkit.objectives.objective import Scored
 
 __all__ = ["Archive"]
@@ -16,6 +18,7 @@ Floats = NDArray[np.float64]
 SCORE, FITNESS, CALL = "score", "fitness", "call"
 """Columns beside a record's own: what the objective gave, that times the penalties, and which call
 of the objective it was, from 1."""
+_BESIDE = (SCORE, FITNESS, CALL)
 
 
 class Archive:
@@ -26,6 +29,7 @@ class Archive:
         self.column = column
         self._batches: list[pa.RecordBatch] = []
         self._rows: dict[str, int] = {}
+        self._own: list[str] = []
         self.scores: Floats = np.empty(0)
         self.fitness: Floats = np.empty(0)
 
@@ -42,6 +46,7 @@ class Archive:
     def add(self, records: pa.RecordBatch, scored: Scored, fitness: Floats) -> None:
         """Records that ``unknown`` gave, with their scores, and fitness (n,)."""
         before = len(self)
+        self._own = records.schema.names
         for row, text in enumerate(records.column(self.column).to_pylist(), before):
             self._rows[text] = row
         columns = dict(zip(records.schema.names, records.columns, strict=True))
@@ -52,9 +57,29 @@ class Archive:
         self.scores = np.concatenate([self.scores, scored.score])
         self.fitness = np.concatenate([self.fitness, fitness])
 
+    def restore(self, codec: Codec, calls: pa.Table) -> None:
+        """What an earlier search scored, in the order of its calls, as ``table`` wrote it. Raises
+        DataError for a table that is none."""
+        missing = [name for name in (self.column, SCORE, FITNESS) if name not in calls.schema.names]
+        if missing:
+            raise DataError(
+                f"no column {missing[0]!r} among the calls of an earlier search",
+                hint="Give --resume the folder that gmkit design wrote.",
+            )
+        records = codec.prepare(_one_batch(calls.select([self.column, *_scored(calls)]))).records
+        own = [name for name in records.schema.names if name not in _scored(calls)]
+        parts = {name: _floats(records, name) for name in _scored(calls) if name not in _BESIDE}
+        scored = Scored(_floats(records, SCORE), parts)
+        self.add(records.select(own), scored, _floats(records, FITNESS))
+
     def table(self) -> pa.Table:
         """All records in the order of the calls."""
         return pa.Table.from_batches(self._batches)
+
+    def records(self, rows: NDArray[np.int64]) -> pa.RecordBatch:
+        """Some of them, without what was scored."""
+        table = pa.Table.from_batches([batch.select(self._own) for batch in self._batches])
+        return table.take(pa.array(rows, pa.int64())).combine_chunks().to_batches()[0]
 
     def ranked(self, most: int | None = None) -> pa.Table:
         """The fittest first; of equals the earlier."""
@@ -82,3 +107,22 @@ class Archive:
         """The text of some rows."""
         every = list(self._rows)
         return [every[row] for row in rows]
+
+
+def _scored(calls: pa.Table) -> list[str]:
+    """Columns that are numbers about a record, not the record."""
+    return [
+        name
+        for name in calls.schema.names
+        if name in _BESIDE
+        or pa.types.is_floating(calls.schema.field(name).type)
+        or pa.types.is_integer(calls.schema.field(name).type)
+    ]
+
+
+def _floats(records: pa.RecordBatch, name: str) -> Floats:
+    return np.asarray(records.column(name).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

@@ -1,15 +1,19 @@
-"""The search: the model proposes, the objective scores, the model learns, until calls are used up.
+"""The search: proposals, a guess of what they are worth, the objective, until calls are used up.
 
-A genetic algorithm whose mutations and crossings are the model's (``operators``), with replay by
-rank into the model (``replay``). Shares of the operators follow their success: each is drawn with
-probability proportional to how often its proposals of late entered the best, over a floor, so that
-what works for this model and objective is found out and nothing is given up for good.
+A genetic algorithm whose mutations and crossings are the model's and the domain's (``ways``), with
+replay by rank into the model (``replay``). Where the domain tells records' features, many more are
+proposed than can be scored: a quick guess learned from all scores so far (``surrogate``) says which
+of them to score, and its best are parents of a second generation before anything is scored. So
+whatever proposes, a masked diffusion that draws a part of a record anew, points in a latent, edits
+of a graph, is guided by the objective (selection between draws in place of gradients: Li et al.
+2024, "Derivative-free guidance in continuous and discrete diffusion models").
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,30 +21,42 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Batch, Codec
+from gmkit.codecs import Codec
 from gmkit.design.archive import Archive
-from gmkit.design.operators import operators
+from gmkit.design.candidates import CROWD, Candidates, Sieve, joined
 from gmkit.design.replay import Replay
-from gmkit.errors import ConfigError, DataError
+from gmkit.design.surrogate import Surrogate
+from gmkit.design.ways import PARENT, WAY, Ways, readable
+from gmkit.domain import Domain
+from gmkit.errors import ConfigError
 from gmkit.families import Family
+from gmkit.objectives.change import Scaffold
 from gmkit.objectives.objective import Scorer
 from gmkit.randomness import derive, generator
 
 __all__ = ["SearchConfig", "search"]
 
-Floats = NDArray[np.float64]
 PARENTS = 0.02
 """Share κ of ``Archive.draw`` for parents and replay: smaller is greedier."""
-FLOOR = 0.1
-"""Least probability of an operator."""
-FADE = 0.8
-"""What an operator's past success counts for after each round."""
+FIRST, MOST_FIRST = 0.1, 200
+"""Share of the calls that given records are scored by before anything is proposed, and how many at
+most."""
+SMALL, LARGE, GROWTH = 25, 150, 1 / 30
+"""Calls in a round: of the first rounds, at most, and as a share of the calls made."""
 OVERSAMPLE = 1.5
-"""Proposals for each call: some are known already, some are no proper records."""
+"""Proposals for each call without a guess: some are known already, some are no proper records."""
+GUESSED, FACTOR = 300, 2.5
+"""Proposals that are guessed at in a round, at least in all and for each call."""
+CAUTION = (0.03, 1.0)
+"""Standard deviations added to a guess, from which each round draws one, evenly in the log."""
 REPLAYED = 64
 """Records of a training step."""
 FRUITLESS = 20
 """Rounds in a row without anything new after which the search ends early."""
+PATIENCE = 3
+"""Rounds in which none of the given records was worth a call, after which they are left alone."""
+KNOWN = "known"
+"""The way of given records."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +67,21 @@ class SearchConfig:
     """Calls of the objective."""
     batch: int = 0
     """Records a call of the scorer gets at once; 0: by the budget."""
-    replay: int = 8
+    replay: int = 2
     """Training steps after each round."""
     seed: int = 0
     seconds: float | None = None
     """Time after which to stop, if the calls last longer."""
 
+    def round(self, done: int) -> int:
+        """Calls in the next round after ``done``: few at first, when each teaches most."""
+        small = int(np.clip(self.budget // 40, 10, SMALL))
+        return self.batch or int(np.clip(done * GROWTH, small, LARGE))
+
     @property
-    def round(self) -> int:
-        """Calls in a round."""
-        return self.batch or int(np.clip(self.budget // 40, 10, 200))
+    def first(self) -> int:
+        """Given records that are scored before anything is proposed."""
+        return min(max(self.round(0), int(self.budget * FIRST)), MOST_FIRST)
 
 
 def search(
@@ -71,132 +92,147 @@ def search(
     penalties: Scorer | None,
     seeds: pa.RecordBatch,
     config: SearchConfig,
+    domain: Domain,
+    scaffold: Scaffold | None = None,
 ) -> Iterator[int]:
     """Fill ``archive`` up to the budget; yields the number of calls made after each round.
 
     ``penalties``: its scores in [0, 1] times the objective's are the fitness. ``seeds``: records
-    to begin with, scored first. The family's weights change: give a copy.
-    Raises ConfigError where nothing can be proposed, and what the objective raises.
+    to begin with, the first of which are scored first. ``scaffold``: what every record must hold.
+    The family's weights change: give a copy. Raises ConfigError where nothing can be proposed, and
+    what the objective raises.
     """
-    began = time.monotonic()
-    learning = Replay(family) if config.replay else None
-    ways = operators(family)
-    success = dict.fromkeys(ways, 1.0)
-    choice = np.random.default_rng(derive(config.seed, "design"))
-    device = next(family.parameters()).device
-    fruitless = number = 0
-    waiting = seeds
-    while len(archive) < config.budget and fruitless < FRUITLESS:
-        if config.seconds is not None and time.monotonic() - began > config.seconds:
+    work = _Search(family, codec, archive, objective, domain, config)
+    work.sieve = Sieve(codec, archive, domain, penalties, scaffold, work.choice)
+    work.waiting = seeds.select([archive.column])
+    return work.rounds()
+
+
+class _Search:
+    """Where a search stands."""
+
+    sieve: Sieve
+    waiting: pa.RecordBatch
+    """Given records that were not looked at yet."""
+
+    def __init__(
+        self,
+        family: Family,
+        codec: Codec,
+        archive: Archive,
+        objective: Scorer,
+        domain: Domain,
+        config: SearchConfig,
+    ) -> None:
+        self.codec, self.archive, self.objective, self.config = codec, archive, objective, config
+        self.domain = domain
+        self.ways = Ways(family, codec, archive.column, domain.changes())
+        self.learning = Replay(family) if config.replay else None
+        self.choice = np.random.default_rng(derive(config.seed, "design"))
+        self.device = next(family.parameters()).device
+        self.features: list[NDArray[np.bool_]] = []
+        """Of the archive's records, in order; empty where the domain tells none."""
+        if len(archive):  # of an earlier search
+            known = domain.features(archive.records(np.arange(len(archive))))
+            self.features += [] if known is None else [known]
+        self.made: Counter[str] = Counter()
+        self.patience = PATIENCE
+
+    def rounds(self) -> Iterator[int]:
+        """Propose, score, learn."""
+        began = time.monotonic()
+        archive, config = self.archive, self.config
+        fruitless, number = 0, len(archive)
+        while len(archive) < config.budget and fruitless < FRUITLESS:
+            if config.seconds is not None and time.monotonic() - began > config.seconds:
+                return
+            rng = generator(config.seed, "design", number, device=self.device)
+            number += 1
+            self.made.clear()
+            found = self._chosen(min(config.round(len(archive)), config.budget - len(archive)), rng)
+            fruitless = 0 if len(found) else fruitless + 1
+            if len(found):
+                self._score(found)
+                yield len(archive)
+                self._learn(rng)
+        if not len(archive):
+            raise ConfigError(
+                "nothing was proposed that can be scored",
+                hint="Train the model longer, or start from records of your own: --seeds FILE.",
+            )
+
+    def _chosen(self, size: int, rng: torch.Generator) -> Candidates:
+        """What to score now: given records at first, then the most promising proposals."""
+        if len(self.waiting) and len(self.archive) < self.config.first:
+            return self._given(size).best(size)
+        if not len(self.archive):
+            return self._given(0)
+        guess = self._guess()
+        if guess is None:
+            return self._proposed(self._parents(int(size * OVERSAMPLE) + 1), rng).best(size)
+        caution = float(np.exp(self.choice.uniform(*np.log(CAUTION))))
+        half = int(max(GUESSED, FACTOR * size) / 2) + 1
+        top = np.argsort(-self.archive.fitness, kind="stable")[:CROWD]
+        crowd = np.concatenate(self.features)[top]
+        found = self._proposed(self._parents(half), rng).valued(guess, caution, crowd)
+        if len(self.waiting) and self.patience:
+            given = self._given(half).valued(guess, caution, crowd)
+            found = joined(found, given, self.archive.column)
+        best = found.best(max(size, 2))
+        if len(best):
+            rows = self.choice.integers(len(best), size=half)
+            parents = best.take(rows).records
+            later = self._proposed(parents, rng).valued(guess, caution, crowd)
+            found = joined(found, later, self.archive.column)
+        return found.best(size)
+
+    def _given(self, n: int) -> Candidates:
+        """The next of the given records."""
+        taken, self.waiting = self.waiting.slice(0, n), self.waiting.slice(n)
+        proposed = taken.append_column(WAY, pa.array([KNOWN] * len(taken), pa.string()))
+        proposed = proposed.append_column(PARENT, pa.array(range(len(taken)), pa.int64()))
+        return self.sieve(proposed, taken, Counter())
+
+    def _proposed(self, parents: pa.RecordBatch, rng: torch.Generator) -> Candidates:
+        """Proposals of all ways."""
+        return self.sieve(self.ways.propose(parents, rng, self.choice), parents, self.made)
+
+    def _guess(self) -> Surrogate | None:
+        """Learned from all that was scored; None where the domain tells no features, or nothing
+        differs yet."""
+        values = self.archive.scores
+        if not self.features or np.ptp(values) <= 0:
+            return None
+        return Surrogate(np.concatenate(self.features), values, self.choice)
+
+    def _score(self, found: Candidates) -> None:
+        """Ask the objective, and keep what it says."""
+        scored = self.objective(found.records)
+        fitness = scored.score * found.penalty
+        known = self.archive.fitness
+        bar = float(np.quantile(known, 0.9)) if len(known) else -np.inf
+        self.archive.add(found.records, scored, fitness)
+        if found.features is not None:
+            self.features.append(found.features)
+        if not any(way == KNOWN for way in found.ways):
+            self.patience -= min(self.patience, 1)
+        self.ways.reward(found.ways, fitness > bar, self.made)
+
+    # ------------------------------------------------------------ learning from it
+
+    def _parents(self, n: int) -> pa.RecordBatch:
+        """Records of the archive, drawn by rank."""
+        rows = self.archive.draw(n, self.choice, share=PARENTS)
+        return self.archive.records(rows)
+
+    def _learn(self, rng: torch.Generator) -> None:
+        """Some training steps on records drawn by rank."""
+        if self.learning is None:
             return
-        size = min(config.round, config.budget - len(archive))
-        rng = generator(config.seed, "design", number, device=device)
-        number += 1
-        origin = None
-        if len(waiting):
-            proposed, waiting = waiting.slice(0, size), waiting.slice(size)
-        else:
-            parents = _parents(archive, int(size * OVERSAMPLE) + 1, choice)
-            proposed, origin = _proposed(family, ways, success, parents, codec, rng, choice)
-        proposed = proposed if origin is None else proposed.append_column("_way", origin)
-        usable = _prepared(codec, proposed)
-        new = archive.unknown(usable).slice(0, size)
-        fruitless = 0 if len(new) else fruitless + 1
-        if not len(new):
-            continue
-        by = new.column("_way").to_pylist() if origin is not None else None
-        records = new if by is None else new.drop_columns(["_way"])
-        scored = objective(records)
-        fitness = scored.score * (1.0 if penalties is None else penalties(records).score)
-        bar = _bar(archive)
-        archive.add(records, scored, fitness)
-        if by is not None:
-            _reward(success, by, fitness > bar)
-        yield len(archive)
-        if learning is not None:
-            _learn(learning, archive, codec, config, rng, choice, device)
-    if not len(archive):
-        raise ConfigError(
-            "the model proposes nothing that can be scored",
-            hint="Train it longer, or start from records of your own: --seeds FILE.",
-        )
-
-
-def _bar(archive: Archive) -> float:
-    """What a record must beat to be among the best tenth."""
-    return float(np.quantile(archive.fitness, 0.9)) if len(archive) else -np.inf
-
-
-def _reward(success: dict[str, float], by: list[str], good: NDArray[np.bool_]) -> None:
-    """Fade the past and add each operator's rate of proposals that entered the best."""
-    ways = np.array(by)
-    for way in success:
-        mine = ways == way
-        rate = float(good[mine].mean()) if mine.any() else 0.0
-        success[way] = FADE * success[way] + (1 - FADE) * rate
-
-
-def _parents(archive: Archive, n: int, choice: np.random.Generator) -> pa.RecordBatch:
-    """Records of the archive, drawn by rank."""
-    rows = archive.draw(n, choice, share=PARENTS)
-    return archive.table().take(pa.array(rows)).combine_chunks().to_batches()[0]
-
-
-def _proposed(
-    family: Family,
-    ways: Mapping[str, Callable[[Batch, torch.Generator], Batch]],
-    success: Mapping[str, float],
-    parents: pa.RecordBatch,
-    codec: Codec,
-    rng: torch.Generator,
-    choice: np.random.Generator,
-) -> tuple[pa.RecordBatch, pa.Array]:
-    """Proposals, and the operator each comes from."""
-    batch = codec.encode(parents)
-    weights = np.array(list(success.values())) + 1e-9
-    weights = FLOOR + (1 - FLOOR * len(ways)) * weights / weights.sum()
-    drawn = choice.choice(len(ways), len(parents), p=weights / weights.sum())
-    made, names = [], []
-    for number, (name, propose) in enumerate(ways.items()):
-        rows = torch.from_numpy(np.flatnonzero(drawn == number))
-        if len(rows):
-            some = family.space.pick(batch, rows, rng.device)
-            found = {**some, **propose(some, rng)}
-            made.append(codec.decode({key: value.cpu() for key, value in found.items()}))
-            names += [name] * len(rows)
-    return pa.Table.from_batches(made).combine_chunks().to_batches()[0], pa.array(names)
-
-
-def _prepared(codec: Codec, records: pa.RecordBatch) -> pa.RecordBatch:
-    """The proper ones in their one form, of those that the model could read again."""
-    usable = codec.prepare(records).records
-    return usable.take(pa.array(_readable(codec, usable), pa.int64()))
-
-
-def _readable(codec: Codec, records: pa.RecordBatch) -> list[int]:
-    """Rows that ``encode`` takes: no unknown token, none too long."""
-    try:
-        codec.encode(records)
-        return list(range(len(records)))
-    except DataError:
-        if len(records) == 1:
-            return []
-    half = len(records) // 2
-    first = _readable(codec, records.slice(0, half))
-    return first + [half + row for row in _readable(codec, records.slice(half))]
-
-
-def _learn(
-    learning: Replay,
-    archive: Archive,
-    codec: Codec,
-    config: SearchConfig,
-    rng: torch.Generator,
-    choice: np.random.Generator,
-    device: torch.device,
-) -> None:
-    """Some training steps on records drawn by rank."""
-    space = learning.family.space
-    for _ in range(config.replay):
-        batch = codec.encode(_parents(archive, REPLAYED, choice))
-        learning.step(space.trim(space.pick(batch, slice(None), device)), rng)
+        space = self.learning.family.space
+        for _ in range(self.config.replay):
+            parents = self._parents(REPLAYED)
+            rows = readable(self.codec, parents)
+            if len(rows) > 1:
+                batch = self.codec.encode(parents.take(pa.array(rows, pa.int64())))
+                self.learning.step(space.trim(space.pick(batch, slice(None), self.device)), rng)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Goal", "desirability", "joined"]
 
-Goal = Literal["maximise", "minimise", "target", "require", "forbid"]
+Goal = Literal["maximise", "minimise", "target", "at_least", "at_most", "require", "forbid"]
 Floats = NDArray[np.float64]
 
 
@@ -26,11 +26,16 @@ def desirability(values: Floats, goal: Goal, low: float, high: float, width: flo
 
     ``maximise``: 0 up to ``low``, 1 from ``high`` on, even between; ``minimise`` the other way
     round. ``target``: 1 at ``low`` (= ``high``), falling as a Gaussian of standard deviation
-    ``width``. ``require``: 1 from ``high`` on, else 0; ``forbid``: the opposite.
+    ``width``; ``at_least``: so below ``low`` only, 1 above; ``at_most``: so above only (Brown et
+    al. 2019, "GuacaMol", whose modifiers these are). ``require``: 1 from ``high`` on, else 0;
+    ``forbid``: the opposite.
     """
     with np.errstate(invalid="ignore"):
-        if goal == "target":
-            found = np.exp(-0.5 * ((values - low) / width) ** 2)
+        if goal in ("target", "at_least", "at_most"):
+            off = (values - low) / width
+            if goal != "target":
+                off = np.minimum(off, 0.0) if goal == "at_least" else np.maximum(off, 0.0)
+            found = np.exp(-0.5 * off**2)
         elif goal in ("require", "forbid"):
             found = ((values >= high) == (goal == "require")).astype(np.float64)
         else:

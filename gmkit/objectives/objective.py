@@ -2,7 +2,7 @@
 
     [[term]]
     measure = "qed"             # a measure of the domain
-    goal = "maximise"           # maximise | minimise | target | require | forbid
+    goal = "maximise"           # minimise | target | at_least | at_most | require | forbid
     weight = 2.0                # default 1
     low = 0.5                   # default: the range of the measure
     high = 0.9
@@ -14,6 +14,7 @@
     value = 0.6
     width = 0.1
 
+``at_least`` and ``at_most`` take a value and a width as ``target`` does, and fall off on one side.
 ``require`` and ``forbid`` are conditions (1 or 0), the rest desirabilities from 0 to 1: see
 ``gmkit.objectives.desirability``.
 """
@@ -54,7 +55,7 @@ class Term(BaseModel):
     low: float | None = None
     high: float | None = None
     value: float | None = None
-    """Of the goal ``target``."""
+    """Of the goals ``target``, ``at_least`` and ``at_most``."""
     width: float | None = Field(None, gt=0)
 
     @property
@@ -115,10 +116,11 @@ def _made(term: Term, measures: Mapping[str, Measure]) -> tuple[Measured, float,
     low = measure.low if term.low is None else term.low
     high = measure.high if term.high is None else term.high
     width = (measure.high - measure.low) / 10 if term.width is None else term.width
-    if term.goal == "target":
+    if term.goal in ("target", "at_least", "at_most"):
         if term.value is None:
             raise ConfigError(
-                f"the target of {term.name!r} has no value", hint=f"Write {term.name}=NUMBER."
+                f"the {term.goal.replace('_', ' ')} of {term.name!r} has no value",
+                hint=f"Write {term.name}=NUMBER, or in a file value = NUMBER.",
             )
         low = high = term.value
     elif not low < high:
@@ -127,9 +129,11 @@ def _made(term: Term, measures: Mapping[str, Measure]) -> tuple[Measured, float,
 
 
 def parse_term(text: str, goal: Goal) -> Term:
-    """``"qed"``, ``"similarity:CCO"``, for a target ``"logp=2.5"``. Raises ConfigError."""
-    found = _TERM.fullmatch(text) if goal == "target" else None
-    if goal == "target":
+    """``"qed"``, ``"similarity:CCO"``, for a target (or an edge) ``"logp=2.5"``. Raises
+    ConfigError."""
+    valued = goal in ("target", "at_least", "at_most")
+    found = _TERM.fullmatch(text) if valued else None
+    if valued:
         if found is None or found[3] is None or not _number(found[3]):
             raise ConfigError(
                 f"{text!r} is no target", hint="Write MEASURE=NUMBER, such as logp=2.5."

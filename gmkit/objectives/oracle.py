@@ -6,12 +6,17 @@ anew for each batch, so it may be any script:
     import sys
     for line in sys.stdin:
         print(my_score(line.strip()))
+
+A line break within a record is written as a backslash and the letter n.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import shlex
+import signal
 import subprocess
 
 import numpy as np
@@ -54,14 +59,7 @@ class CommandOracle:
             )
         texts = column.to_pylist()
         try:
-            done = subprocess.run(
-                self.words,
-                input="".join(f"{text}\n" for text in texts),
-                capture_output=True,
-                text=True,
-                timeout=self.timeout,
-                check=False,
-            )
+            code, answer, told = self._run("".join(map(_line, texts)))
         except subprocess.TimeoutExpired:
             raise self._fault(
                 f"gave no answer for {len(texts)} records within {self.timeout:g} s",
@@ -72,10 +70,10 @@ class CommandOracle:
                 f"the oracle {self.command!r} cannot be started: {error.strerror or error}",
                 hint="Give a command as you would type it in this folder.",
             ) from error
-        if done.returncode != 0:
-            told = done.stderr.strip()[-_TOLD:] or "it said nothing"
-            raise self._fault(f"ended with exit code {done.returncode}: {told}", "Mend it.")
-        lines = done.stdout.split()
+        if code != 0:
+            told = told.strip()[-_TOLD:] or "it said nothing"
+            raise self._fault(f"ended with exit code {code}: {told}", "Mend it.")
+        lines = answer.split()
         if len(lines) != len(texts):
             raise self._fault(
                 f"answered {len(lines)} numbers for {len(texts)} records",
@@ -84,6 +82,20 @@ class CommandOracle:
         return Scored(
             np.array([self._number(*pair) for pair in zip(lines, texts, strict=True)]), {}
         )
+
+    def _run(self, text: str) -> tuple[int, str, str]:
+        """Exit code, and what it wrote to stdout and stderr; out of time, all that it started is
+        ended with it."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            self.words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        ) as running:
+            try:
+                answer, told = running.communicate(text, timeout=self.timeout)
+            except BaseException:  # also Ctrl-C, which a session of its own does not hear
+                _end(running)
+                raise
+            return running.returncode, answer, told
 
     def _number(self, answer: str, text: str) -> float:
         try:
@@ -98,3 +110,16 @@ class CommandOracle:
 
     def _fault(self, what: str, hint: str) -> DataError:
         return DataError(f"the oracle {self.command!r} {what}", hint=hint)
+
+
+def _line(text: str) -> str:
+    """A record as one line."""
+    return text.replace("\r", "\\r").replace("\n", "\\n") + "\n"
+
+
+def _end(running: subprocess.Popen[str]) -> None:
+    """End a command and whatever it started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(running.pid, signal.SIGKILL)
+    running.kill()

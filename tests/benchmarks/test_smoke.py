@@ -42,6 +42,34 @@ def test_text_is_judged_by_its_last_tenth(tmp_path: Path) -> None:
     assert row[2] == "0.00 M"
 
 
+@pytest.mark.slow
+def test_tricks_are_taken_one_by_one(tmp_path: Path) -> None:
+    corpus, out = tmp_path / "corpus.txt", tmp_path / "results.jsonl"
+    corpus.write_text("The cat sat on the mat, and the dog lay by the log.\n" * 400)
+    small = ["--set", "trunk.width=16", "--set", "trunk.depth=1", "--steps", "40"]
+    run("text_tricks.py", "--corpus", str(corpus), "--json", str(out), *small)
+    rows = results(out)[0]["tables"][0]["rows"]
+    assert len(rows) == 8 and rows[0][2] == "+0.000"
+    assert len({row[1] for row in rows}) > 3
+
+
+@pytest.mark.slow
+def test_designs_are_judged_without_peers(tmp_path: Path) -> None:
+    folder, out = tmp_path / "run", tmp_path / "results.jsonl"
+    sets = ("training.steps=5", "data.limit=300", "trunk.width=16", "trunk.depth=1")
+    words = ["train", "--domain", "molecules", "--out", str(folder)]
+    words += [word for pair in sets for word in ("--set", pair)]
+    subprocess.run([sys.executable, "-m", "gmkit", *words], check=True, capture_output=True)
+    few = ["--calls", "40", "--start", str(folder), "--json", str(out)]
+    run("design.py", "--tasks", "osimertinib_mpo", "qed", *few)
+    tables = results(out)[0]["tables"]
+    assert [table["title"] for table in tables] == [
+        "osimertinib_mpo, 40 calls",
+        "qed, 40 calls",
+    ]
+    assert 0.5 < float(tables[1]["rows"][0][1]) < 1
+
+
 def results(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 

@@ -146,6 +146,16 @@ def test_python_and_command_line_draw_the_same(
     assert pq.read_table(tmp_path / "w.parquet").equals(expected)
 
 
+def test_the_evaluation_tells_how_close_samples_come(command: Any, conditioned: Path) -> None:
+    outcome = command("evaluate", conditioned, "-n", 60, "--json")
+    assert outcome.code == 0, outcome.err
+    found = outcome.json["figures"]
+    for name in ("qed", "logp"):
+        assert 0 < found[f"{name} error"]["value"] < 5
+        assert found[f"{name} error"]["floor"] == 0
+        assert found[f"{name} error by chance"]["value"] > 0
+
+
 def test_far_values_are_drawn_with_a_note(command: Any, conditioned: Path) -> None:
     outcome = command("sample", conditioned, "-n", 2, "--where", "qed=3", "--json")
     assert outcome.code == 0

@@ -49,6 +49,16 @@ def test_seeds_come_first(command: Any, trained: Any, tmp_path: Path) -> None:
     assert sorted(first) == ["CCO", "Oc1ccccc1"]
 
 
+def test_every_record_holds_the_scaffold(command: Any, trained: Any, tmp_path: Path) -> None:
+    words = ["design", "--start", trained.run, "--maximise", "qed", "--budget", "40"]
+    outcome = command(*words, "--scaffold", "*c1ccc(*)cc1", "--out", tmp_path / "d")
+    assert outcome.code == 0, outcome.err
+    smiles = csv.read_csv(tmp_path / "d" / "calls.csv").column("smiles").to_pylist()
+    core = Chem.MolFromSmarts("[!#1]c1[cH][cH]c([!#1])[cH][cH]1")
+    assert len(set(smiles)) == 40
+    assert all(Chem.MolFromSmiles(text).HasSubstructMatch(core) for text in smiles)
+
+
 def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text(
@@ -67,6 +77,44 @@ def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_pat
     assert calls.num_rows > 10 and calls.column("score").to_pylist() == lengths
 
 
+def test_a_broken_search_goes_on_without_asking_again(
+    command: Any, trained: Any, tmp_path: Path
+) -> None:
+    script, seen = tmp_path / "score.py", tmp_path / "seen"
+    script.write_text(
+        "import sys, pathlib\n"
+        f"seen, good = pathlib.Path({str(seen)!r}), pathlib.Path({str(tmp_path / 'mended')!r})\n"
+        "lines = sys.stdin.read().split()\n"
+        "asked = seen.read_text().split() if seen.exists() else []\n"
+        "if len(asked) >= 20 and not good.exists():\n    sys.exit('no licence')\n"
+        "seen.write_text('\\n'.join(asked + lines))\n"
+        "for line in lines:\n    print(len(line))\n"
+    )
+    words = ["design", "--start", trained.run, "--oracle", f"{sys.executable} {script}"]
+    folder = tmp_path / "d"
+    outcome = command(*words, "--budget", "50", "--out", folder)
+    assert outcome.code == 3 and "no licence" in outcome.err
+    assert f"go on with --resume {folder}" in " ".join(outcome.err.split())
+    before = csv.read_csv(folder / "calls.csv").column("smiles").to_pylist()
+    (tmp_path / "mended").touch()
+    again = command(*words, "--budget", "50", "--resume", folder, "--json")
+    assert again.code == 0, again.err
+    calls = csv.read_csv(folder / "calls.csv")
+    smiles = calls.column("smiles").to_pylist()
+    assert again.json["calls"] == len(set(smiles)) == 50
+    assert smiles[: len(before)] == before
+    assert sorted(seen.read_text().split()) == sorted(smiles)  # each was asked for once
+    assert calls.column("call").to_pylist() == list(range(1, 51))
+
+
+def test_a_folder_without_calls_cannot_be_resumed(
+    command: Any, trained: Any, tmp_path: Path
+) -> None:
+    words = ["design", "--start", trained.run, "--maximise", "qed", "--resume", tmp_path]
+    outcome = command(*words)
+    assert outcome.code == 3 and "holds no calls.csv" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,6 +124,7 @@ def test_an_oracle_that_breaks_loses_nothing(command: Any, trained: Any, tmp_pat
         (["--require", "contains:c1"], "is no SMARTS"),
         (["--target", "logp"], "is no target"),
         (["--maximise", "qed", "--oracle", "true"], "an oracle is the whole objective"),
+        (["--maximise", "qed", "--scaffold", "c1cc"], "is no molecule"),
         (["--maximise", "qed", "--domain", "images"], "is a model of molecules"),
     ],
 )

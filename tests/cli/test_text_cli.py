@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,47 @@ def test_gaps_are_filled_and_the_rest_is_kept(
         assert row["text"][:4] == "The "
         assert row["text"][7:] == " sat."
         assert len(row["text"]) == 12
+
+
+@pytest.mark.parametrize("model", ["vae", "diffusion"])
+def test_texts_longer_than_a_window_go_on_from_it(
+    command: Any, runs: dict[str, Path], model: str
+) -> None:
+    words = ["sample", runs[model], "-n", 6, "--prompt", "The dog ", "--seed", 3, "--json"]
+    short = [row["text"] for row in command(*words).json["rows"]]
+    outcome = command(*words, "--windows", 4)
+    assert outcome.code == 0, outcome.err
+    whole = [row["text"] for row in outcome.json["rows"]]
+    for window, text in zip(short, whole, strict=True):
+        assert text.startswith(window)
+        assert len(text) <= 16 + 3 * 8
+        if len(window) < 16:  # it has met its end
+            assert text == window
+    assert max(map(len, whole)) > 16
+
+
+def test_what_cannot_go_on(command: Any, runs: dict[str, Path]) -> None:
+    outcome = command("sample", runs["gan"], "-n", 2, "--windows", 2)
+    assert outcome.code == 2 and "it cannot go on after one" in outcome.err
+
+
+def test_design_without_features_or_changes_of_the_domain(
+    command: Any, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """What text has is the model's ways alone, and no guess of scores."""
+    script = tmp_path / "score.py"
+    script.write_text("import sys\nfor line in sys.stdin:\n    print(line.count('a'))\n")
+    (tmp_path / "seeds.txt").write_text("The cat sat on t")
+    words = ["design", "--start", runs["vae"], "--oracle", f"{sys.executable} {script}"]
+    words += ["--budget", 30, "--seeds", tmp_path / "seeds.txt", "--out", tmp_path / "d"]
+    outcome = command(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["calls"] == 30
+    with (tmp_path / "d" / "calls.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["score"]) for row in rows] == [row["text"].count("a") for row in rows]
+    refused = command(*words[:-4], "--scaffold", "The", "--out", tmp_path / "e")
+    assert refused.code == 2 and "have no scaffold" in refused.err
 
 
 def test_the_same_seed_gives_the_same_prompted_text(command: Any, runs: dict[str, Path]) -> None:

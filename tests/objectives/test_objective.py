@@ -42,6 +42,10 @@ def test_each_goal_as_its_formula_says():
     assert desirability(values, "minimise", 0, 10, 1).tolist() == [1, 0.75, 0.5, 0, 0]
     target = desirability(values, "target", 2.5, 2.5, 2.5)
     assert target[:3] == pytest.approx([math.exp(-0.5), 1, math.exp(-0.5)])
+    least = desirability(values, "at_least", 5, 5, 2.5)
+    assert least.tolist() == pytest.approx([math.exp(-2), math.exp(-0.5), 1, 1, 0])
+    most = desirability(values, "at_most", 5, 5, 3.5)
+    assert most.tolist() == pytest.approx([1, 1, 1, math.exp(-2), 0])
     assert desirability(values, "require", 0, 5, 1).tolist() == [0, 0, 1, 1, 0]
     assert desirability(values, "forbid", 0, 5, 1).tolist() == [1, 1, 0, 0, 0]
 
@@ -86,7 +90,8 @@ def test_terms_as_people_write_them():
         ({"measure": "above"}, "needs a number"),
         ({"measure": "x", "argument": "1"}, "takes no argument"),
         ({"measure": "x", "low": 3, "high": 3}, "low 3 is not below high 3"),
-        ({"measure": "x", "goal": "target"}, "has no value"),
+        ({"measure": "x", "goal": "target"}, "the target of 'x' has no value"),
+        ({"measure": "x", "goal": "at_least"}, "the at least of 'x' has no value"),
     ],
 )
 def test_terms_that_make_no_sense(term, message):

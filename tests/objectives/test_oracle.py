@@ -28,6 +28,12 @@ def test_scores_come_in_order(tmp_path: Path) -> None:
     assert scored.parts == {}
 
 
+def test_a_record_is_one_line(tmp_path: Path) -> None:
+    records = pa.RecordBatch.from_pydict({"s": ["a\nb", "c\r\nd", "C/C=C\\\\C"]})
+    scored = oracle(tmp_path, "for line in lines: print(len(line))")(records)
+    assert scored.score.tolist() == [4.0, 6.0, 8.0]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -55,6 +61,23 @@ def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+
+
+def test_what_a_hanging_one_started_is_ended_too(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    body = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(mark)!r}, 'w').write(str(child.pid))\ntime.sleep(60)"
+    )
+    with pytest.raises(DataError, match="no answer"):
+        oracle(tmp_path, body, timeout=3)(RECORDS)
+    status = Path(f"/proc/{mark.read_text()}/stat")
+    for _ in range(100):  # whoever inherited it has to collect it
+        if not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the child still runs")
 
 
 def test_commands_that_cannot_be() -> None:

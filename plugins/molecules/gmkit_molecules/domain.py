@@ -11,9 +11,12 @@ from gmkit.domain import Domain
 from gmkit_molecules.codec import COLUMN, MoleculeCodec
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import RenderableType
 
     from gmkit.data.formats import Format
+    from gmkit.objectives.change import Change, Scaffold
     from gmkit.objectives.measure import Measure
     from gmkit.objectives.objective import Term
 
@@ -96,6 +99,24 @@ class MoleculesDomain(Domain):
         from gmkit_molecules.measures import PENALTIES
 
         return PENALTIES
+
+    def changes(self) -> Mapping[str, Change]:
+        """Small edits of the graph, and parts of two molecules joined."""
+        from gmkit_molecules.graph_edits import cross, mutate
+
+        return {"edit": mutate, "cross": cross}
+
+    def features(self, records: pa.RecordBatch) -> NDArray[np.bool_] | None:
+        """Environments of atoms up to two bonds away, with about how often each occurs."""
+        from gmkit_molecules.measures import environments
+
+        return environments(records)
+
+    def scaffold(self, text: str) -> Scaffold:
+        """SMILES with ``*`` where it is open."""
+        from gmkit_molecules.scaffold import MoleculeScaffold
+
+        return MoleculeScaffold(text)
 
     def nearest(self, records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table | None:
         """By Tanimoto similarity."""

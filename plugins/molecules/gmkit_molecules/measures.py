@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from gmkit.objectives.objective import Term
 from gmkit_molecules.chemistry import explain, parse, quietly
 from gmkit_molecules.properties import PROPERTIES, properties
 
-__all__ = ["MEASURES", "PENALTIES", "nearest"]
+__all__ = ["MEASURES", "PENALTIES", "environments", "nearest"]
 
 COLUMN = "smiles"
 RANGES = {
@@ -26,15 +27,20 @@ RANGES = {
     "tpsa": ("polar surface area, square angstrom", 0.0, 200.0),
     "weight": ("molecular weight, g/mol", 100.0, 600.0),
     "rings": ("rings", 0.0, 6.0),
+    "aromatic_rings": ("aromatic rings", 0.0, 5.0),
     "hbd": ("hydrogen-bond donors", 0.0, 6.0),
     "hba": ("hydrogen-bond acceptors", 0.0, 12.0),
+    "radicals": ("unpaired electrons", 0.0, 1.0),
     "rotatable": ("rotatable bonds", 0.0, 12.0),
 }
 """What it is, and where drug-like molecules lie, a little beyond included."""
 
-PENALTIES = (Term(measure="sa", goal="minimise", low=3.0, high=7.0, weight=1.0),)
-"""Nothing is lost up to a synthetic accessibility of 3, all from 7 on: what cannot be made is of no
-use, however it scores."""
+PENALTIES = (
+    Term(measure="sa", goal="minimise", low=3.7, high=7.0),
+    Term(measure="radicals", goal="forbid"),
+)
+"""What cannot be made is of no use, however it scores: nothing is lost up to a synthetic
+accessibility of 3.7, all from 7 on and with an unpaired electron."""
 
 
 def _property(name: str) -> Callable[[str], Measured]:
@@ -47,19 +53,44 @@ def _property(name: str) -> Callable[[str], Measured]:
     return make
 
 
+def _reference(text: str) -> Chem.Mol:
+    """The molecule that others are compared with."""
+    molecule = parse(text)
+    if molecule is None:
+        raise ConfigError(f"the reference {text!r} is no molecule: {explain(text)}")
+    return molecule
+
+
 def _similarity(reference: str) -> Measured:
     """Tanimoto similarity of Morgan fingerprints of radius 2, 2048 bits."""
-    molecule = parse(reference)
-    if molecule is None:
-        raise ConfigError(f"the reference {reference!r} is no molecule: {explain(reference)}")
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    wanted = generator.GetFingerprint(molecule)
+    wanted = generator.GetFingerprint(_reference(reference))
 
     def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
         prints = [generator.GetFingerprint(m) for m in _molecules(records)]
         return np.array(DataStructs.BulkTanimotoSimilarity(wanted, prints), dtype=np.float64)
 
     return measured
+
+
+def _counted_similarity(radius: int, *, features: bool = False) -> Callable[[str], Measured]:
+    """Tanimoto similarity of counted Morgan environments, not folded to bits: ECFP, or with
+    ``features`` (donor, acceptor, aromatic, …, in place of elements) FCFP, of diameter
+    2 · ``radius``; as in GuacaMol (Brown et al. 2019)."""
+
+    def make(reference: str) -> Measured:
+        get = rdFingerprintGenerator.GetMorganGenerator
+        kinds = rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if features else None
+        generator = get(radius=radius, atomInvariantsGenerator=kinds)
+        wanted = generator.GetSparseCountFingerprint(_reference(reference))
+
+        def measured(records: pa.RecordBatch) -> NDArray[np.float64]:
+            prints = [generator.GetSparseCountFingerprint(m) for m in _molecules(records)]
+            return np.array(DataStructs.BulkTanimotoSimilarity(wanted, prints), dtype=np.float64)
+
+        return measured
+
+    return make
 
 
 def _contains(pattern: str) -> Measured:
@@ -80,10 +111,33 @@ MEASURES = {
     "similarity": Measure(
         "Tanimoto similarity to a molecule", 0.0, 1.0, _similarity, "a SMILES: similarity:CCO"
     ),
+    **{
+        f"similarity-{name}": Measure(
+            f"Tanimoto similarity to a molecule by counted {name.upper()} environments",
+            0.0,
+            1.0,
+            _counted_similarity(radius, features=features),
+            f"a SMILES: similarity-{name}:CCO",
+        )
+        for name, radius, features in (
+            ("ecfp4", 2, False),
+            ("ecfp6", 3, False),
+            ("fcfp4", 2, True),
+        )
+    },
     "contains": Measure(
         "1 with the substructure, 0 without", 0.0, 1.0, _contains, "a SMARTS: contains:c1ccncc1"
     ),
 }
+
+
+def environments(records: pa.RecordBatch) -> NDArray[np.bool_]:
+    """(n, 4096): Morgan environments up to radius 2, those that occur 1, 2, 4 and 8 times apart."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(
+        radius=2, fpSize=4096, countSimulation=True
+    )
+    prints = [generator.GetFingerprintAsNumPy(m) for m in _molecules(records)]
+    return np.array(prints, np.bool_).reshape(-1, 4096)
 
 
 def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
@@ -102,6 +156,12 @@ def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
 
 
 def _molecules(records: pa.RecordBatch) -> list[Chem.Mol]:
-    """Those of prepared records, which all are molecules."""
+    """Those of prepared records, which all are molecules; not to be changed."""
     with quietly():
-        return [Chem.MolFromSmiles(text) for text in records.column(COLUMN).to_pylist()]
+        return [_molecule(text) for text in records.column(COLUMN).to_pylist()]
+
+
+@functools.lru_cache(maxsize=4096)
+def _molecule(text: str) -> Chem.Mol:
+    """Kept, since one molecule is asked for by each term of an objective."""
+    return Chem.MolFromSmiles(text)

@@ -13,9 +13,12 @@ name          unit, range        definition
               from 0             Selzer, J. Med. Chem. 43, 3714, 2000)
 ``weight``    g/mol, over 0      average molecular weight, hydrogens included
 ``rings``     count              rings of the smallest set of smallest rings
+``aromatic_   count              aromatic rings
+rings``
 ``hbd``       count              hydrogen-bond donors (N-H and O-H groups)
 ``hba``       count              hydrogen-bond acceptors
 ``rotatable`` count              rotatable bonds, strict definition (amides do not count)
+``radicals``  count              unpaired electrons
 ============  =================  ==================================================================
 """
 
@@ -62,6 +65,10 @@ def _logp(mol: Mol) -> float:
     return float(rdMolDescriptors.CalcCrippenDescriptors(mol)[0])
 
 
+def _radicals(mol: Mol) -> float:
+    return float(sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()))
+
+
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {
         "qed": QED.qed,
@@ -71,9 +78,11 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         # What Descriptors.MolWt calls; importing Descriptors takes every worker 0.3 s more.
         "weight": rdMolDescriptors._CalcMolWt,
         "rings": rdMolDescriptors.CalcNumRings,
+        "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
         "hbd": rdMolDescriptors.CalcNumHBD,
         "hba": rdMolDescriptors.CalcNumHBA,
         "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
+        "radicals": _radicals,
     }
 )
 """Every known property: name to function of a sanitised molecule."""

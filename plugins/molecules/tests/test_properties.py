@@ -20,9 +20,11 @@ KNOWN = {  # aspirin; qed, logp, tpsa: RDKit's documentation and PubChem 2244
     "tpsa": 63.60,
     "weight": 180.159,
     "rings": 1,
+    "aromatic_rings": 1,
     "hbd": 1,
     "hba": 3,
     "rotatable": 2,
+    "radicals": 0,
 }
 
 
