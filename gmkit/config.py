@@ -44,6 +44,7 @@ class DataConfig(Section):
     valid: float = Field(0.05, ge=0, lt=1, description="share held out to stop early")
     test: float = Field(0.10, ge=0, lt=1, description="share held out to evaluate")
     limit: int | None = Field(None, ge=1, description="use only the first records")
+    cache: bool = Field(True, description="keep prepared records, so that the next run has them")
 
     @model_validator(mode="after")
     def _leaves_some(self) -> DataConfig:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmkit.errors import ArtifactError
+from gmkit.families.elements import Variable
 
 SMOOTHING = 1.0
 """Pseudo-values that each leaf has of the marginal distribution, when probabilities are asked."""
@@ -39,17 +39,6 @@ _PARTS: dict[str, torch.dtype] = {
     "code_start": torch.int64,
     "line": torch.float32,
 }
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One element of a field. ``kind``: ``class`` (no order), ``ordered`` or ``real``; ``size``:
-    classes."""
-
-    field: str
-    element: int
-    kind: Literal["class", "ordered", "real"]
-    size: int = 0
 
 
 class Tree(nn.Module):

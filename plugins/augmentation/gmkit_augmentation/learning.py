@@ -19,6 +19,7 @@ from gmkit.data.source import Source
 from gmkit.errors import DataError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.randomness import derive
+from gmkit_augmentation.domain import ONE_PASS
 
 if TYPE_CHECKING:
     import gmkit
@@ -50,7 +51,8 @@ class Plan:
 
 
 class Learned:
-    """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``."""
+    """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``; no
+    copy of the rows stays anywhere."""
 
     def __init__(self, rows: pa.Table, plan: Plan, observer: Observer, keep: Path | None = None):
         """Train. Raises GmkitError's subclasses."""
@@ -102,7 +104,7 @@ class Learned:
 def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
     """What the columns are taken for. Raises DataError for a column that cannot be learned,
     ConfigError for a kind that a column cannot be."""
-    numbers = "real" if plan.model == MODEL else "bins"
+    numbers = "real" if plan.model in ONE_PASS else "bins"
     config: dict[str, Any] = {"numbers": numbers, "columns": dict(plan.kinds)}
     codec = TableCodec(config).fit(rows.to_batches())
     codec.describe()
@@ -112,7 +114,7 @@ def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
 def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
     """Options of the run."""
     rows = codec.rows
-    settings: dict[str, Any] = {"data": {"test": held_out(rows)}}
+    settings: dict[str, Any] = {"data": {"test": held_out(rows), "cache": False}}
     if plan.kinds:
         settings["codec"] = {"columns": dict(plan.kinds)}
     if plan.model == MODEL:
