@@ -140,8 +140,10 @@ class Resampled(Elementwise):
                 width = _KERNEL * scales[place]
                 cost += 0.5 * (gap / width) ** 2 + np.log(width) + 0.5 * np.log(2 * np.pi)
             else:
-                other = 0.1 / variable.size
-                cost -= np.log(np.where(gap == 0, 0.9 + other, other))
+                counts = np.bincount(self._records[:, place].astype(np.int64), None, variable.size)
+                shares = (counts + 1) / (len(self._records) + variable.size)
+                codes = np.clip(matrix[:, place].astype(np.int64), 0, variable.size - 1)
+                cost -= np.log(0.5 * (gap == 0) + 0.5 * shares[codes][:, None])
         least = cost.min(1, keepdims=True)
         mixed = np.exp(least - cost).mean(1)
         return np.asarray(least[:, 0] - np.log(mixed))
