@@ -43,7 +43,7 @@ class NoiseConfig(FamilyConfig):
     """``family.*`` options of noise."""
 
     scale: float = Field(0.1, gt=0, le=10, description="standard deviations of the noise")
-    flip: float = Field(0.05, ge=0, le=1, description="chance of a class to be another record's")
+    flip: float = Field(0.01, ge=0, le=1, description="chance of a class to be another record's")
     neighbours: int = Field(5, ge=1, le=100, description="nearest records that given values choose")
     rows: int = Field(20_000, ge=2, description="records kept, at most")
 

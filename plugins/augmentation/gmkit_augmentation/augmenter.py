@@ -19,6 +19,7 @@ from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit_augmentation.balance import balancing
 from gmkit_augmentation.conditions import parse_conditions
+from gmkit_augmentation.constraints import parse_constraints
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import MODEL, Learned, Plan, check_column, sampled_rows
@@ -63,7 +64,7 @@ class Augmenter:
         Raises DataError for what cannot be learned."""
         source = open_source(data, domain=TablesDomain())
         check_column(self.plan.target, source.schema, "target")
-        parse_conditions(self.constraints, source.schema, "constraints", columns=True)
+        parse_constraints(self.constraints, source.schema, "constraints")
         observer = Observer()
         rows = sampled_rows(source, self.plan.rows, self.plan.seed, observer)
         self._rules = found_rules(rows)
@@ -109,7 +110,7 @@ class Augmenter:
     def _drawn(self, wishes: list[Wish], seed: int | None) -> pa.Table:
         learned = self._fitted()
         schema = learned.codec.schema
-        constraints = parse_conditions(self.constraints, schema, "constraints", columns=True)
+        constraints = parse_constraints(self.constraints, schema, "constraints")
         number = self._draws if seed is None else None
         self._draws += seed is None
         observer = Observer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit_augmentation.balance import balance_column, balancing
 from gmkit_augmentation.conditions import parse_conditions
+from gmkit_augmentation.constraints import parse_constraints
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.gate import Verdict, verdict
 from gmkit_augmentation.keeping import FairSample
 from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
 from gmkit_augmentation.rare import own_models
-from gmkit_augmentation.rules import found_rules
+from gmkit_augmentation.rules import Rules, found_rules
 
 ORIGIN = "_gmkit_origin"
 """Says of each row whether it is ``original`` or ``synthetic``."""
@@ -42,7 +44,7 @@ class Request:
     balance: str = ""
     """A column of classes, or one of its values: ``label``, ``label=1``, ``label=1:0.3``."""
     constraints: tuple[str, ...] = ()
-    """What must hold in every new row: ``start<=end``."""
+    """What must hold in every new row: ``start<=end``, ``unique(order)``, ``total=net+tax``."""
     no_harm: bool = False
     """Add only as many rows as help to predict the target; none, where none do."""
     plan: Plan = field(default_factory=Plan)
@@ -61,6 +63,8 @@ class Result:
     """Copies and breaches of rules, redrawn and left."""
     gate: Verdict | None = None
     """Whether adding rows helps, where that was asked."""
+    privacy: dict[str, float] | None = None
+    """Epsilon and delta, and what they were accounted by, of private training."""
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -85,11 +89,12 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
     absent. ``report``: called with the finished ``Work``."""
     source = open_source(request.data, domain=TablesDomain())
     check(request, source)
+    constraints = parse_constraints(request.constraints, source.schema, "--constraint")
     schema = out_schema(source.schema, origin=not request.only_synthetic)
     Sink(request.out, schema, CORE_FORMATS)  # a place that cannot be: told before learning
     observer.stage(f"Reading {source.name}")
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
-    rules = found_rules(rows)
+    rules = Rules() if request.plan.epsilon is not None else found_rules(rows)
     wishes, total = wishes_of(request, source)
     gate = verdict(rows, request.plan, observer) if request.no_harm else None
     if gate is not None:
@@ -98,10 +103,15 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
         Learned(rows, asked_first(request, source), observer) as learned,
         own_models(rows, wishes, request.plan, observer) as own,
     ):
-        constraints = parse_conditions(
-            request.constraints, source.schema, "--constraint", columns=True
+        drawing = Drawing(
+            learned,
+            wishes,
+            rules,
+            constraints,
+            observer,
+            own=own,
+            originals=source.batches(65_536) if constraints.keyed else (),
         )
-        drawing = Drawing(learned, wishes, rules, constraints, observer, own=own)
         kept = FairSample(source.schema, request.plan.seed)
         original = 0
         with Sink(request.out, schema, CORE_FORMATS) as sink:
@@ -117,7 +127,14 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
                 kept.add(batch)
         columns = learned.codec.describe()
         result = Result(
-            request.out, original, drawing.total, columns, rules.names(), guarded(drawing), gate
+            request.out,
+            original,
+            drawing.total,
+            columns,
+            [*rules.names(), *constraints.names],
+            guarded(drawing),
+            gate,
+            learned.guarantee,
         )
         if report is not None:
             report(Work(result, learned, kept.table(), tuple(wishes)))
@@ -128,7 +145,9 @@ def check(request: Request, source: Source) -> None:
     """Raise DataError or ConfigError for options that do not fit the table."""
     check_column(request.plan.target, source.schema, "--target")
     parse_conditions(request.where, source.schema, "--where")
-    parse_conditions(request.constraints, source.schema, "--constraint", columns=True)
+    parse_constraints(request.constraints, source.schema, "--constraint")
+    if request.plan.epsilon is not None:
+        check_private(request)
     if request.no_harm and (request.rows is not None or request.only_synthetic or request.balance):
         raise ConfigError(
             "--no-harm finds out how many rows to add to the original ones",
@@ -145,6 +164,37 @@ def check(request: Request, source: Source) -> None:
             "--balance and --where both say what the rows shall be",
             hint='Take one: --where "label=1" -n 500, or --balance "label=1:0.5".',
         )
+
+
+def check_private(request: Request) -> None:
+    """Raise ConfigError for what the guarantee of private training would not cover."""
+    if not request.only_synthetic:
+        raise ConfigError(
+            "--dp-epsilon protects nobody in a file that holds the original rows",
+            hint="Add --only-synthetic.",
+        )
+    told = {
+        "--where": request.where,
+        "--balance": request.balance,
+        "--no-harm": request.no_harm,
+    }
+    for option, value in told.items():
+        if value:
+            raise ConfigError(
+                f"{option} looks at the rows again, which --dp-epsilon does not account for",
+                hint=f"Leave {option} out, and pick among the synthetic rows afterwards.",
+            )
+
+
+def privacy_sentence(privacy: Mapping[str, float]) -> str:
+    """What private training promises, and what not, for people."""
+    return (
+        f"Differentially private: epsilon {privacy['epsilon']:.2f}, delta {privacy['delta']:.1g}, "
+        f"by the Rényi accountant over {privacy['steps']:,.0f} steps of noise "
+        f"{privacy['noise']:.2f} on batches of {100 * privacy['rate']:.2g} % of the rows. This "
+        "covers the model's weights. It does not cover each column's range, values, quantiles and "
+        "missing share, which were learned without noise, nor the figures of a report."
+    )
 
 
 def wishes_of(request: Request, source: Source) -> tuple[list[Wish], int]:

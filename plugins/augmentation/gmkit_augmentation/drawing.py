@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from gmkit.codecs import Batch
+from gmkit.codecs.tables.columns import Identifier
 from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Condition, all_of
+from gmkit_augmentation.constraints import Constraints, Seen
 from gmkit_augmentation.finishing import Finisher
 from gmkit_augmentation.guard import Guard
 from gmkit_augmentation.learning import Learned
@@ -41,21 +43,26 @@ class Drawing:
         learned: Learned,
         wishes: Sequence[Wish],
         rules: Rules,
-        constraints: Sequence[Condition],
+        constraints: Constraints,
         observer: Observer,
         seed: int | None = None,
         number: int | None = None,
         own: Mapping[Wish, Learned] | None = None,
+        originals: Iterable[pa.RecordBatch] = (),
     ) -> None:
         """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the
-        plan's. ``number``: of drawings by one model, so that each gives other rows."""
+        plan's. ``number``: of drawings by one model, so that each gives other rows. ``originals``:
+        all rows of the data, looked through only for constraints on keys."""
         self.learned, self.wishes, self.rules = learned, wishes, rules
         self._own = dict(own or {})
-        self.constraints = list(constraints)
+        self.constraints = _drawable(constraints, learned)
+        self._seen = Seen(self.constraints)
+        if self._seen.needed:
+            self._seen.originals(originals or learned.rows.to_batches())
         self.observer = observer
         self.total = sum(wish.rows for wish in wishes)
         self.guards: list[Guard] = []
-        self._finisher = Finisher(learned.codec, learned.rows)
+        self._finisher = Finisher(learned.codec, learned.compared)
         base = learned.plan.seed if seed is None else seed
         self._seed = derive(base, "augment", *([] if number is None else [number]))
 
@@ -68,9 +75,9 @@ class Drawing:
                 continue
             draw = self._drawer(wish)
             fixed = frozenset(c.column for c in wish.conditions)
-            must = [*wish.conditions, *self.constraints]
+            must = [*wish.conditions, *self.constraints.conditions]
             columns = self.learned.codec.columns
-            guard = Guard(self.learned.rows, columns, self.rules, must, fixed)
+            guard = Guard(self.learned.compared, columns, self.rules, must, fixed, self._seen)
             self.guards.append(guard)
             fresh = self._fresh(draw, derive(self._seed, "fresh", number))
             for start in range(0, wish.rows, CHUNK):
@@ -145,6 +152,17 @@ class Drawing:
             told = ", ".join(c.text for c in conditions)
             raise DataError(f"no row can meet {told} together", hint="Ask for less.")
         return _one_batch(table.filter(pa.array(met)))
+
+
+def _drawable(constraints: Constraints, learned: Learned) -> Constraints:
+    """Without unique keys that hold an identifier: those are new in any case."""
+    columns = learned.codec.columns
+    drawn = [
+        keys
+        for keys in constraints.unique
+        if not any(isinstance(columns[name], Identifier) for name in keys.columns)
+    ]
+    return replace(constraints, unique=tuple(drawn))
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit.randomness import derive
+from gmkit_augmentation.constraints import Constraints
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import Learned, Plan
 from gmkit_augmentation.measures.learners import LEAST as FEWEST
@@ -100,5 +101,5 @@ def _drawn(real: pa.Table, plan: Plan, observer: Observer) -> pa.Table:
     every = {"data": {"test": 0.0}}
     with Learned(real, replace(plan, settings={**plan.settings, **every}), observer) as learned:
         wishes = [Wish(int(max(AMOUNTS) * real.num_rows))]
-        drawing = Drawing(learned, wishes, found_rules(real), (), observer)
+        drawing = Drawing(learned, wishes, found_rules(real), Constraints(), observer)
         return pa.Table.from_batches(drawing.batches(), real.schema)

@@ -33,11 +33,24 @@ FEW = 200
 """Of fewer rows none is spared."""
 
 
+PRIVATE_MODEL = "vae"
+"""Trained by gradients, to which noise can be added."""
+_PRIVATE: dict[str, Any] = {
+    "training": {"steps": 600, "batch_size": 256, "ema": 0.99, "learning_rate": 3e-3},
+    "trunk": {"width": 64, "depth": 1},
+    "data": {"valid": 0.0},
+    "codec": {"text": "drop", "bins": 32},
+}
+"""What suits private training: few steps of a small network, and no text of the data's."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a table is learned."""
 
     model: str = MODEL
+    rare_model: str = ""
+    """Of rare rows that are asked for; the same, where it is not said."""
     target: str = ""
     """The column that matters: it comes first, so that all others follow it."""
     first: tuple[str, ...] = ()
@@ -48,6 +61,8 @@ class Plan:
     seed: int = 0
     time_budget: float | None = None
     rows: int = ROWS
+    epsilon: float | None = None
+    """Of differentially private training; None: no such."""
 
 
 class Learned:
@@ -77,6 +92,17 @@ class Learned:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def compared(self) -> pa.Table:
+        """Rows that new ones are held against; of private training none, for that would tell."""
+        return self.rows.slice(0, 0) if self.plan.epsilon is not None else self.rows
+
+    @property
+    def guarantee(self) -> dict[str, float] | None:
+        """What the accountant of private training says."""
+        found: dict[str, float] | None = (self.run.manifest.model_extra or {}).get("privacy")
+        return found
 
     @property
     def codec(self) -> TableCodec:
@@ -115,8 +141,11 @@ def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
     """Options of the run."""
     rows = codec.rows
     settings: dict[str, Any] = {"data": {"test": held_out(rows), "cache": False}}
+    if plan.epsilon is not None:
+        private = {"training": {"dp_epsilon": plan.epsilon}}
+        settings = merge(settings, _PRIVATE, private)
     if plan.kinds:
-        settings["codec"] = {"columns": dict(plan.kinds)}
+        settings = merge(settings, {"codec": {"columns": dict(plan.kinds)}})
     if plan.model == MODEL:
         names = dict.fromkeys([*plan.first, *([plan.target] if plan.target else [])])
         fields = [field for name in names for field in codec.columns[name].fields()]

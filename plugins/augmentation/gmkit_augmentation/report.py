@@ -16,7 +16,7 @@ from gmkit.codecs.tables.numbers import from_numbers, is_number, plain_type
 from gmkit.observer import Observer
 from gmkit.report.charts import heat_map, overlay, scatter
 from gmkit.report.page import Page
-from gmkit_augmentation.augmenting import Request, Work
+from gmkit_augmentation.augmenting import Request, Work, privacy_sentence
 from gmkit_augmentation.conditions import all_of
 from gmkit_augmentation.drawing import Wish
 from gmkit_augmentation.measures.fidelity import correlations, some
@@ -112,6 +112,8 @@ def page(
     sheet.heading("What was done")
     if result.rules:
         sheet.say(f"Found in the data and kept: {', '.join(result.rules)}.")
+    if result.privacy:
+        sheet.say(privacy_sentence(result.privacy))
     guard = result.guard
     sheet.say(
         f"Copies of a single real row that were drawn again: {guard['copies_redrawn']:,}; left: "

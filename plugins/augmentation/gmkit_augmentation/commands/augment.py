@@ -23,7 +23,9 @@ Columns = Annotated[
 Constraint = Annotated[
     list[str] | None,
     typer.Option(
-        "--constraint", metavar="RULE", help='Must hold in each new row: "start<=end". Repeatable.'
+        "--constraint",
+        metavar="RULE",
+        help='Must hold: "start<=end", "unique(a,b)", "fixed(a,b)", "total=net+tax".',
     ),
 ]
 
@@ -60,6 +62,12 @@ def augment(
         bool,
         typer.Option("--no-harm", help="Add rows only if they help to predict --target."),
     ] = False,
+    dp_epsilon: Annotated[
+        float | None,
+        typer.Option(
+            "--dp-epsilon", min=0.01, help="Differentially private training (gmkit[dp]): say 3."
+        ),
+    ] = None,
     columns: Columns = None,
     model: Model = "",
     seed: Seed = None,
@@ -85,15 +93,16 @@ def augment(
         from gmkit.cli.progress import TerminalObserver
         from gmkit_augmentation.augmenting import Request
         from gmkit_augmentation.augmenting import augment as run
-        from gmkit_augmentation.columns_file import read_kinds
-        from gmkit_augmentation.learning import MODEL, Plan
+        from gmkit_augmentation.columns_file import read_constraints, read_kinds
+        from gmkit_augmentation.learning import MODEL, PRIVATE_MODEL, Plan
     plan = Plan(
-        model=model or MODEL,
+        model=model or (MODEL if dp_epsilon is None else PRIVATE_MODEL),
         target=target,
         kinds=read_kinds(columns) if columns else {},
         seed=seed or 0,
         time_budget=time_budget,
         settings=changed,
+        epsilon=dp_epsilon,
     )
     request = Request(
         data,
@@ -102,7 +111,7 @@ def augment(
         only_synthetic,
         tuple(where or ()),
         balance,
-        tuple(constraint or ()),
+        (*(constraint or ()), *(read_constraints(columns) if columns else ())),
         no_harm,
         plan,
     )
@@ -137,11 +146,15 @@ def _reporter(request: Any, figures: dict[str, Any], observer: Any) -> Any:
 
 def _told(result: Any, figures: dict[str, Any]) -> str:
     """The outcome in a few lines."""
+    from gmkit_augmentation.augmenting import privacy_sentence
+
     lines = [
         f"{result.original:,} original and {result.synthetic:,} synthetic rows in {result.out}"
     ]
     lines += [result.gate.sentence()] if result.gate else []
     lines += [f"Kept in every new row: {', '.join(result.rules)}"] if result.rules else []
+    if result.privacy:
+        lines.append(privacy_sentence(result.privacy))
     guard = result.guard
     if guard["copies_left"]:
         lines.append(
