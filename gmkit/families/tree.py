@@ -65,6 +65,7 @@ class Tree(nn.Module):
         self.values = nn.Parameter(torch.empty(0), requires_grad=False)
         self._shares: tuple[Tensor, Tensor] | None = None
         self._compiled: Any = None
+        self._used: frozenset[int] | None = None
         self._checked = False
 
     @property
@@ -82,7 +83,7 @@ class Tree(nn.Module):
             setattr(self, name, torch.zeros(sizes[name], dtype=kind, device=self.values.device))
         room = torch.zeros(sizes["values"], device=self.values.device)
         self.values = nn.Parameter(room, requires_grad=False)
-        self._shares = self._compiled = None
+        self._shares = self._compiled = self._used = None
         self._checked = False
 
     # ------------------------------------------------------------ learning
@@ -141,7 +142,7 @@ class Tree(nn.Module):
         self.values = nn.Parameter(
             torch.from_numpy(target[order]).to(self.values.device), requires_grad=False
         )
-        self._shares = self._compiled = None
+        self._shares = self._compiled = self._used = None
         self._checked = False
 
     def _keep(self, **parts: NDArray[np.generic]) -> None:
@@ -171,9 +172,10 @@ class Tree(nn.Module):
         if not len(self.inputs) or len(self.feature) == 1:
             return node
         matrix = torch.zeros(rows, len(self.inputs), device=device)
-        used = set(self.feature.tolist())
+        if self._used is None:
+            self._used = frozenset(self.feature.tolist())
         for place, number in enumerate(self.inputs.tolist()):
-            if place in used:
+            if place in self._used:
                 variable, values = columns[number]
                 matrix[:, place] = self._coded(place, variable, values)
         if device.type == "cpu":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +14,7 @@ import torch
 
 from gmkit.codecs import Batch
 from gmkit.codecs.tables.columns import Identifier
+from gmkit.engines.local import default_workers
 from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
@@ -80,11 +84,15 @@ class Drawing:
             guard = Guard(self.learned.compared, columns, self.rules, must, fixed, self._seen)
             self.guards.append(guard)
             fresh = self._fresh(draw, derive(self._seed, "fresh", number))
-            for start in range(0, wish.rows, CHUNK):
-                count = min(CHUNK, wish.rows - start)
-                batch = guard.kept(draw(count, derive(self._seed, number, start)), fresh)
+            starts = range(0, wish.rows, CHUNK)
+            jobs = [
+                (min(CHUNK, wish.rows - start), derive(self._seed, number, start))
+                for start in starts
+            ]
+            for drawn in ahead(draw, jobs):
+                batch = guard.kept(drawn, fresh)
                 yield self._finisher.finished(batch, done)
-                done += count
+                done += len(batch)
                 self.observer.advance(done, self.total)
 
     def _fresh(
@@ -152,6 +160,28 @@ class Drawing:
             told = ", ".join(c.text for c in conditions)
             raise DataError(f"no row can meet {told} together", hint="Ask for less.")
         return _one_batch(table.filter(pa.array(met)))
+
+
+def ahead(
+    draw: Callable[[int, int], pa.RecordBatch], jobs: Sequence[tuple[int, int]]
+) -> Iterator[pa.RecordBatch]:
+    """``draw`` of each job, in order, some of them drawn meanwhile by other threads: each is a
+    function of its seed alone, so how many threads there are changes nothing."""
+    workers = min(default_workers(), len(jobs))
+    if workers < 2:
+        yield from (draw(*job) for job in jobs)
+        return
+    waiting = iter(jobs)
+    with ThreadPoolExecutor(workers) as pool:
+        running = deque(pool.submit(draw, *job) for job in islice(waiting, workers + 1))
+        try:
+            while running:
+                done = running.popleft().result()
+                running.extend(pool.submit(draw, *job) for job in islice(waiting, 1))
+                yield done
+        finally:
+            for job in running:
+                job.cancel()
 
 
 def _drawable(constraints: Constraints, learned: Learned) -> Constraints:

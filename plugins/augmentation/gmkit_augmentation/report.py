@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.codecs.tables.numbers import from_numbers, is_number, plain_type
 from gmkit.observer import Observer
 from gmkit.report.charts import heat_map, overlay, scatter
@@ -32,16 +31,14 @@ _MOST = 40
 
 def write_report(request: Request, work: Work, observer: Observer) -> dict[str, Any]:
     """``NAME.report.html`` beside the result; returns its figures and place for ``--json``."""
-    learned = work.learned
-    told = [n for n, c in learned.codec.columns.items() if not isinstance(c, Identifier | Text)]
+    told = work.told
     if not told or not work.synthetic.num_rows:
         return {}
-    dataset = learned.run.dataset()
-    holdout = dataset.table("test").select(told)
-    real = alike(learned.rows, work.wishes).select(told)
+    holdout = work.holdout.select(told)
+    real = alike(work.rows, work.wishes).select(told)
     synthetic = work.synthetic.select(told)
     target = request.plan.target
-    seen = dataset.table("train").select(told)
+    seen = work.seen.select(told)
     found = judged(
         real, synthetic, holdout if holdout.num_rows else None, target, observer, learned=seen
     )

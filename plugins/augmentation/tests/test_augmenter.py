@@ -150,7 +150,7 @@ def test_rows_are_added_only_if_they_help(
     class Judge:
         measure, possible = "AUC", True
 
-        def __init__(self, *_: Any) -> None: ...
+        def __init__(self, *_: Any, **__: Any) -> None: ...
 
         def score(self, rows: pa.Table) -> float:
             return rows.num_rows / 10_000 * (1 if helps else -1)
@@ -161,8 +161,14 @@ def test_rows_are_added_only_if_they_help(
     outcome = run("augment", path, "--target", "label", "--no-harm", "--no-report", "--json")
     assert outcome.code == 0, outcome.err
     verdict = outcome.json["gate"]
-    assert verdict["amount"] == (2.0 if helps else 0)
-    assert outcome.json["synthetic"] == (300 if helps else 0)
+    assert verdict["amount"] == (5.0 if helps else 0)
+    assert {trial["generator"] for trial in verdict["trials"]} == {
+        "trees",
+        "smote",
+        "copula",
+        "noise",
+    }
+    assert outcome.json["synthetic"] == (750 if helps else 0)
     assert ("helps to predict 'label'" if helps else "would not help") in verdict["sentence"]
     assert pq.read_metadata(outcome.json["out"]).num_rows == 150 + outcome.json["synthetic"]
 

@@ -57,10 +57,16 @@ def augment(
             help='Classes to make equally many, or one value and its share: "label=1:0.3".',
         ),
     ] = "",
+    group_key: Annotated[
+        str,
+        typer.Option(
+            "--group-key", metavar="COLUMN", help="Rows that share it belong together: customer."
+        ),
+    ] = "",
     constraint: Constraint = None,
     no_harm: Annotated[
         bool,
-        typer.Option("--no-harm", help="Add rows only if they help to predict --target."),
+        typer.Option("--no-harm", help="Add rows only if they help to predict --target; pick how."),
     ] = False,
     dp_epsilon: Annotated[
         float | None,
@@ -113,6 +119,8 @@ def augment(
         balance,
         (*(constraint or ()), *(read_constraints(columns) if columns else ())),
         no_harm,
+        bool(model),
+        group_key,
         plan,
     )
     observer = TerminalObserver(err)
