@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
@@ -217,7 +218,9 @@ def write_originals(
 
 
 def check(request: Request, source: Source) -> None:
-    """Raise DataError or ConfigError for options that do not fit the table."""
+    """Raise DataError for columns that cannot be learned, DataError or ConfigError for options that
+    do not fit the table."""
+    TableCodec({}).fit([pa.RecordBatch.from_pylist([], source.schema)])
     check_column(request.plan.target, source.schema, "--target")
     parse_conditions(request.where, source.schema, "--where")
     parse_constraints(request.constraints, source.schema, "--constraint")

@@ -190,3 +190,18 @@ def test_files_of_anybody_are_judged(run: Callable[..., Any], tmp_path: Path) ->
     assert "has no such column" in odd.err
     assert run("evaluate").code == 2
     assert run("evaluate", "runs/x", *words).code == 2
+
+
+def test_polars_goes_in_and_out() -> None:
+    polars = pytest.importorskip("polars")
+    data = polars.from_pandas(frame(200))
+    found = gmkit.Augmenter(target="label").fit(data).sample(50)
+    assert isinstance(found, polars.DataFrame)
+    assert found.schema == data.schema
+    features, labels = data.drop("label"), data["label"]
+    more, classes = gmkit.Augmenter().fit_resample(features, labels)
+    assert isinstance(more, polars.DataFrame)
+    assert isinstance(classes, polars.Series)
+    assert classes.dtype == labels.dtype
+    assert len(set(classes.value_counts()["count"].to_list())) == 1
+    assert more.schema == features.schema
