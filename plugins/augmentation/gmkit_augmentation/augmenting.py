@@ -14,7 +14,7 @@ from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.sink import Sink
-from gmkit.data.source import Source, open_source
+from gmkit.data.source import open_source
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit_augmentation.balance import balance_column, balancing
@@ -28,6 +28,7 @@ from gmkit_augmentation.keeping import FairSample
 from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import Rules, found_rules
+from gmkit_augmentation.views import Workable, converted
 
 GUARDED = ("copies_redrawn", "copies_left", "breaches_redrawn", "breaches_left")
 Untold = Identifier | Text
@@ -104,10 +105,10 @@ class Work:
 def augment(request: Request, observer: Observer, report: Any = None) -> Result:
     """Learn the table and write the file. Raises GmkitError's subclasses; the file is whole or
     absent. ``report``: called with the finished ``Work``."""
-    source = open_source(request.data, domain=TablesDomain())
+    source = Workable(open_source(request.data, domain=TablesDomain()))
     check(request, source)
     constraints = parse_constraints(request.constraints, source.schema, "--constraint")
-    schema = out_schema(source.schema, origin=not request.only_synthetic)
+    schema = out_schema(source.stored, origin=not request.only_synthetic)
     Sink(request.out, schema, CORE_FORMATS)  # a place that cannot be: told before learning
     observer.stage(f"Reading {source.name}")
     if request.group_key:
@@ -163,7 +164,7 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
 
 
 def augment_groups(
-    request: Request, source: Source, schema: pa.Schema, observer: Observer, report: Any = None
+    request: Request, source: Workable, schema: pa.Schema, observer: Observer, report: Any = None
 ) -> Result:
     """Whole groups of rows that share ``group_key``."""
     key, plan = request.group_key, request.plan
@@ -205,7 +206,7 @@ def augment_groups(
 
 
 def write_originals(
-    source: Source, sink: Sink, schema: pa.Schema, total: int, observer: Observer
+    source: Workable, sink: Sink, schema: pa.Schema, total: int, observer: Observer
 ) -> int:
     """The rows there are; how many."""
     observer.stage("Writing the original rows")
@@ -217,7 +218,7 @@ def write_originals(
     return written
 
 
-def check(request: Request, source: Source) -> None:
+def check(request: Request, source: Workable) -> None:
     """Raise DataError for columns that cannot be learned, DataError or ConfigError for options that
     do not fit the table."""
     TableCodec({}).fit([pa.RecordBatch.from_pylist([], source.schema)])
@@ -316,7 +317,7 @@ def privacy_sentence(privacy: Mapping[str, float]) -> str:
     )
 
 
-def wishes_of(request: Request, source: Source) -> tuple[list[Wish], int]:
+def wishes_of(request: Request, source: Workable) -> tuple[list[Wish], int]:
     """What to draw, and how many rows the table has."""
     if request.balance:
         batches = source.batches(65_536)
@@ -329,7 +330,7 @@ def wishes_of(request: Request, source: Source) -> tuple[list[Wish], int]:
     return [Wish(total if request.rows is None else request.rows, tuple(conditions))], total
 
 
-def asked_first(request: Request, source: Source) -> Plan:
+def asked_first(request: Request, source: Workable) -> Plan:
     """The plan, with the columns that values are asked for first."""
     names = [c.column for c in parse_conditions(request.where, source.schema, "--where")]
     if request.balance:
@@ -357,8 +358,9 @@ def out_schema(schema: pa.Schema, *, origin: bool) -> pa.Schema:
 
 
 def marked(batch: pa.RecordBatch, schema: pa.Schema, origin: str) -> pa.RecordBatch:
-    """The batch with its origin, where the schema has that."""
-    columns = list(batch.columns)
+    """The batch with its origin, where the schema has that, in the schema's types."""
+    own = pa.schema(list(schema)[: batch.num_columns])
+    columns = list(converted(batch, own).columns)
     if len(schema) > len(columns):
         index = pa.array(np.zeros(len(batch), np.int32))
         columns.append(pa.DictionaryArray.from_arrays(index, [origin]).cast(pa.string()))

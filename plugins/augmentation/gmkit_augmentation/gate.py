@@ -129,7 +129,7 @@ def verdict(
     there are. Raises ConfigError for a target that cannot be judged by so few rows."""
     rng = np.random.default_rng(derive(plan.seed, "folds"))
     order = rng.permutation(rows.num_rows)[:ROWS]
-    folds = 5 if len(order) <= _SMALL else 3
+    folds = 5 if 5 * FEWEST <= len(order) <= _SMALL else 3
     amounts = SHARES if wishes else AMOUNTS
     gains: dict[tuple[str, float], list[float]] = {}
     measure = ""

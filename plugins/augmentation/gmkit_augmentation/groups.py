@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.columns import Levels
+from gmkit.codecs.tables.columns import Identifier, Levels, Text
 from gmkit.codecs.tables.numbers import is_number, plain_type, to_numbers, typed_column
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
@@ -34,6 +34,8 @@ from gmkit_augmentation.whole import plain_whole, whole
 SIZE, PLACE, BEFORE = "_gmkit_size", "_gmkit_place", "before "
 FEWEST = 10
 """Groups below which nothing can be learned of them."""
+_SHARED = 5
+"""Groups that a class has on average, or it tells nothing of them."""
 _PLACES = 50
 """Places in a group that are told apart."""
 Numbers = NDArray[np.int64]
@@ -93,6 +95,7 @@ class Groups:
         kinds = {n: k for n, k in plan.kinds.items() if n in heads.column_names}
         own = replace(plan, kinds={**kinds, key: "identifier"}, target="", first=())
         self.heads = Learned(heads, own, observer)
+        self._telling = [n for n in self.constant if self._tells(n, groups)]
         try:
             steps = self._steps(table, order)
             given = [n for n in steps.column_names if n not in self.varying]
@@ -111,6 +114,13 @@ class Groups:
         """Remove what was learned."""
         self.heads.close()
         self.steps.close()
+
+    def _tells(self, name: str, groups: int) -> bool:
+        """Whether a group's rows can follow it: a value of hardly any other group says nothing."""
+        column = self.heads.codec.columns[name]
+        if isinstance(column, Levels):
+            return column.size * _SHARED <= groups
+        return not isinstance(column, Identifier | Text)
 
     def _sorted_out(self, table: pa.Table, order: Order) -> tuple[list[str], list[str]]:
         """Columns that are the same in all rows of a group, and the others."""
@@ -142,7 +152,7 @@ class Groups:
     def _steps(self, table: pa.Table, order: Order) -> pa.Table:
         """Constants, size and place, the row before, and the row."""
         sizes = np.repeat(order.sizes, order.sizes)
-        columns = {name: table.column(name) for name in self.constant}
+        columns = {name: table.column(name) for name in self._telling}
         columns[SIZE] = pa.array(sizes)
         columns[PLACE] = pa.array(np.minimum(order.places, _PLACES))
         before = pa.array(np.arange(len(order.rows)) - 1, mask=order.first)
@@ -201,7 +211,7 @@ class Groups:
         run, codec, count = self.steps.run, self.steps.codec, len(active)
         blank = self._template.take(pa.array(np.zeros(count, np.int64))).combine_chunks()
         columns = {n: whole(blank.column(n)) for n in blank.column_names}
-        for name in self.constant:
+        for name in self._telling:
             columns[name] = self._known(name, heads.column(name).take(pa.array(active)))
         columns[SIZE] = self._known(SIZE, pa.array(sizes[active]))
         columns[PLACE] = self._known(PLACE, pa.array(np.full(count, min(place, _PLACES))))

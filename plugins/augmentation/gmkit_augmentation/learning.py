@@ -21,6 +21,7 @@ from gmkit.observer import Observer
 from gmkit.randomness import derive
 from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.domain import ONE_PASS
+from gmkit_augmentation.views import Workable
 
 if TYPE_CHECKING:
     import gmkit
@@ -160,7 +161,7 @@ def held_out(rows: int) -> float:
 
 
 def sampled_rows(
-    source: Source,
+    source: Source | Workable,
     limit: int,
     seed: int,
     observer: Observer,

@@ -25,6 +25,7 @@ TYPES: dict[pa.DataType, Any] = {
     pa.bool_(): st.booleans(),
     pa.string(): st.text(max_size=6),
     pa.large_string(): st.sampled_from(["x", "y"]),
+    pa.string_view(): st.text(max_size=4),
     pa.binary(): st.binary(max_size=3),
     pa.date32(): st.dates(),
     pa.timestamp("us", "Asia/Tokyo"): st.datetimes(

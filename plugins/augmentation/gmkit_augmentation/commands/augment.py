@@ -182,14 +182,15 @@ def show_columns(request: Any, observer: Any, *, json: bool) -> None:
     from gmkit_augmentation.domain import TablesDomain
     from gmkit_augmentation.learning import inferred, sampled_rows
     from gmkit_augmentation.rules import found_rules
+    from gmkit_augmentation.views import Workable
 
-    source = open_source(request.data, domain=TablesDomain())
+    source = Workable(open_source(request.data, domain=TablesDomain()))
     check(request, source)
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     codec, rules = inferred(rows, request.plan), found_rules(rows)
     sorts = {"levels": "category"}
     kinds = {name: sorts.get(c.sort, c.sort) for name, c in codec.columns.items()}
-    types = {field.name: str(field.type) for field in source.schema}
+    types = {field.name: str(field.type) for field in source.stored}
     result = {
         "rows": source.count(),
         "columns": {
