@@ -27,6 +27,8 @@ ORDER = (
     "molecules",
     "text",
     "images",
+    "augmentation",
+    "uplift",
 )
 HEAD = """# Benchmarks
 

@@ -1,9 +1,10 @@
 """Do no harm: which generator to take and how many rows to add, if any, found out beforehand.
 
-On each fold a model of the others is learned and rows are drawn from it; a learner is trained on
-real rows of the others, alone and with them, and judged on the fold. Of generators and amounts
-the best is taken, if it helped by more than ``LEAST``, by more than ``SURE`` standard errors,
-and did no harm on any fold: who looks at many has to be strict with the best. Else none are added.
+On each fold a model of the others is learned and rows are drawn from it; two learners are trained
+on real rows of the others, alone and with them, and judged on the fold. What counts is the gain of
+the learner that gains less, as nobody knows which will be used. The best generator and amount are
+taken if they helped by more than ``LEAST``, by more than ``SURE`` standard errors, and did no harm
+on any fold: who looks at many has to be strict with the best. Else no rows are added.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from gmkit.randomness import derive
 from gmkit_augmentation.constraints import Constraints
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import Learned, Plan
+from gmkit_augmentation.measures.learners import LEARNERS, Task
 from gmkit_augmentation.measures.learners import LEAST as FEWEST
-from gmkit_augmentation.measures.learners import Task
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import found_rules
 
@@ -138,7 +139,7 @@ def verdict(
         asked = list(wishes(real)) if wishes else [Wish(_drawable(real.num_rows))]
         task = _task(real, judged, plan.target, asked if wishes else [])
         measure = task.measure
-        alone = task.score(real)
+        alone = [task.score(real, learner) for learner in range(LEARNERS)]
         for generator in (model,) if model else GENERATORS:
             observer.note(f"Fold {fold + 1} of {folds}: do rows by {generator} help?")
             own = replace(plan, model=generator, rare_model="", settings=plan.settings)
@@ -152,8 +153,11 @@ def verdict(
                     number < amount if wishes else np.arange(len(number)) < (amount * real.num_rows)
                 )
                 some = drawn.filter(pa.array(place))
-                score = task.score(pa.concat_tables([real, some])) if some.num_rows else alone
-                gains.setdefault((generator, amount), []).append(score - alone)
+                gain = 0.0
+                if some.num_rows:
+                    both = pa.concat_tables([real, some])
+                    gain = min(task.score(both, n) - alone[n] for n in range(LEARNERS))
+                gains.setdefault((generator, amount), []).append(gain)
     trials = tuple(Trial(*which, tuple(found)) for which, found in gains.items())
     return Verdict(plan.target, measure, trials, wishes is not None)
 

@@ -152,7 +152,7 @@ def test_rows_are_added_only_if_they_help(
 
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
-        def score(self, rows: pa.Table) -> float:
+        def score(self, rows: pa.Table, learner: int) -> float:
             return rows.num_rows / 10_000 * (1 if helps else -1)
 
     monkeypatch.setattr(gate, "Task", Judge)

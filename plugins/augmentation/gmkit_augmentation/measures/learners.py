@@ -20,6 +20,7 @@ from gmkit_augmentation.measures.matrices import Features, Matrix
 
 ROWS = 6000
 """Rows of each sort that the detector sees."""
+LEARNERS = 2
 LEAST = 40
 """Below so many rows nothing is measured."""
 _CLASSES = 50
@@ -111,29 +112,30 @@ class Task:
         few = self.classes and not 2 <= len(found) <= _CLASSES
         self.possible = bool(self._features.features) and len(self._truth) >= 10 and not few
 
-    def score(self, rows: pa.Table) -> float:
-        """Of a learner trained on these; .5 or 0 where they teach nothing."""
+    def score(self, rows: pa.Table, learner: int = 0) -> float:
+        """Of a learner trained on these; .5 or 0 where they teach nothing. ``learner``: 0 for one
+        that suits the number of rows, 1 for scikit-learn's own choice of options."""
         codes, truth = self._features.ordinal(rows), self._targets.ordinal(rows)[:, 0]
         known = ~np.isnan(truth)
         codes, truth = codes[known], truth[known]
         if self.classes:
-            return self._auc(codes, truth)
+            return self._auc(codes, truth, learner)
         if len(truth) < 10:
             return 0.0
         from sklearn.ensemble import HistGradientBoostingRegressor
         from sklearn.metrics import r2_score
 
-        model = HistGradientBoostingRegressor(**self._options()).fit(codes, truth)
+        model = HistGradientBoostingRegressor(**self._options(learner)).fit(codes, truth)
         return float(r2_score(self._truth, model.predict(self._judged)))
 
-    def _auc(self, codes: Matrix, truth: NDArray[np.float64]) -> float:
+    def _auc(self, codes: Matrix, truth: NDArray[np.float64], learner: int) -> float:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         measure = roc_auc_score if self._rare is None else average_precision_score
         if len(np.unique(truth)) < 2:
             return 0.5
-        model = HistGradientBoostingClassifier(**self._options()).fit(codes, truth)
+        model = HistGradientBoostingClassifier(**self._options(learner)).fit(codes, truth)
         chance = model.predict_proba(self._judged)
         scores = []
         for value in np.unique(self._truth) if self._rare is None else self._rare:
@@ -145,13 +147,18 @@ class Task:
                 scores.append(0.5)
         return float(np.mean(scores)) if scores else 0.5
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, learner: int) -> dict[str, Any]:
         """The same for any rows: more of them alone must not make a stronger learner."""
         few = self._few
-        return {
+        both = {
             "categorical_features": self._features.categorical,
             "random_state": 0,
             "early_stopping": False,
+        }
+        if learner:
+            return both
+        return {
+            **both,
             "max_iter": 80 if few else 150,
             "learning_rate": 0.08,
             "min_samples_leaf": 10 if few else 20,
