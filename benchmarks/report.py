@@ -29,6 +29,8 @@ ORDER = (
     "text",
     "text_tricks",
     "images",
+    "augmentation",
+    "uplift",
 )
 HEAD = """# Benchmarks
 

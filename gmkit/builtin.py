@@ -41,6 +41,24 @@ def gmkit_register_families() -> list[FamilyInfo]:
             loader="gmkit.families.trees:Trees",
             capabilities=frozenset({"log_prob", "complete"}),
         ),
+        FamilyInfo(
+            name="copula",
+            summary="Gaussian copula: exact marginals, one correlation matrix",
+            loader="gmkit.families.copula:Copula",
+            capabilities=frozenset({"complete"}),
+        ),
+        FamilyInfo(
+            name="smote",
+            summary="Between a record and its nearest neighbours: few rows, balance",
+            loader="gmkit.families.resampling:Smote",
+            capabilities=frozenset({"complete"}),
+        ),
+        FamilyInfo(
+            name="noise",
+            summary="Noise on records of the data: the plainest augmentation",
+            loader="gmkit.families.resampling:Noise",
+            capabilities=frozenset({"complete"}),
+        ),
     ]
 
 

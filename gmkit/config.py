@@ -47,6 +47,7 @@ class DataConfig(Section):
     variants: int = Field(
         1, ge=1, le=100, description="ways in which a training record is written, where it has some"
     )
+    cache: bool = Field(True, description="keep prepared records, so that the next run has them")
 
     @model_validator(mode="after")
     def _leaves_some(self) -> DataConfig:
@@ -85,6 +86,11 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = Field(False, description="torch.compile the losses")
     tensorboard: bool = Field(False, description="also write TensorBoard events")
+    dp_epsilon: float | None = Field(
+        None, gt=0, le=1000, description="train with differential privacy of this epsilon"
+    )
+    dp_delta: float | None = Field(None, gt=0, lt=1, description="default: 1 / (10 records)")
+    dp_clip: float = Field(1.0, gt=0, description="largest gradient of a record, with dp_epsilon")
 
     @model_validator(mode="after")
     def _ends(self) -> TrainingConfig:

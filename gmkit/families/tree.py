@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmkit.errors import ArtifactError
+from gmkit.families.elements import Variable
 
 SMOOTHING = 1.0
 """Pseudo-values that each leaf has of the marginal distribution, when probabilities are asked."""
@@ -39,17 +39,6 @@ _PARTS: dict[str, torch.dtype] = {
     "code_start": torch.int64,
     "line": torch.float32,
 }
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One element of a field. ``kind``: ``class`` (no order), ``ordered`` or ``real``; ``size``:
-    classes."""
-
-    field: str
-    element: int
-    kind: Literal["class", "ordered", "real"]
-    size: int = 0
 
 
 class Tree(nn.Module):
@@ -76,6 +65,7 @@ class Tree(nn.Module):
         self.values = nn.Parameter(torch.empty(0), requires_grad=False)
         self._shares: tuple[Tensor, Tensor] | None = None
         self._compiled: Any = None
+        self._used: frozenset[int] | None = None
         self._checked = False
 
     @property
@@ -93,7 +83,7 @@ class Tree(nn.Module):
             setattr(self, name, torch.zeros(sizes[name], dtype=kind, device=self.values.device))
         room = torch.zeros(sizes["values"], device=self.values.device)
         self.values = nn.Parameter(room, requires_grad=False)
-        self._shares = self._compiled = None
+        self._shares = self._compiled = self._used = None
         self._checked = False
 
     # ------------------------------------------------------------ learning
@@ -152,7 +142,7 @@ class Tree(nn.Module):
         self.values = nn.Parameter(
             torch.from_numpy(target[order]).to(self.values.device), requires_grad=False
         )
-        self._shares = self._compiled = None
+        self._shares = self._compiled = self._used = None
         self._checked = False
 
     def _keep(self, **parts: NDArray[np.generic]) -> None:
@@ -182,9 +172,10 @@ class Tree(nn.Module):
         if not len(self.inputs) or len(self.feature) == 1:
             return node
         matrix = torch.zeros(rows, len(self.inputs), device=device)
-        used = set(self.feature.tolist())
+        if self._used is None:
+            self._used = frozenset(self.feature.tolist())
         for place, number in enumerate(self.inputs.tolist()):
-            if place in used:
+            if place in self._used:
                 variable, values = columns[number]
                 matrix[:, place] = self._coded(place, variable, values)
         if device.type == "cpu":

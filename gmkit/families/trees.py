@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from gmkit.codecs import Batch
 from gmkit.errors import ArtifactError, ConfigError, did_you_mean
+from gmkit.families.elements import Variable, as_batch, element, kept, variables
 from gmkit.families.family import Family, FamilyConfig, Step
-from gmkit.families.tree import Tree, Variable
-from gmkit.fields import Categorical, FieldScores, Space
+from gmkit.families.tree import Tree
+from gmkit.fields import FieldScores, Space
 from gmkit.trunks import TrunkConfig
 
 
@@ -63,9 +64,8 @@ class Trees(Family):
                     hint=did_you_mean(name, space.fields),
                 )
         given = space.condition.fields if space.condition else {}
-        names = [*config.first, *(name for name in space.fields if name not in config.first)]
-        self.given = [v for name, field in given.items() for v in _variables(name, field)]
-        drawn = [v for name in names for v in _variables(name, space.fields[name])]
+        self.given = variables(given)
+        drawn = variables(space.fields, config.first)
         self.variables = [*self.given, *drawn]
         self.trees = nn.ModuleList(Tree(variable) for variable in drawn)
 
@@ -96,7 +96,7 @@ class Trees(Family):
             draw = torch.randperm(total, generator=step.rng, device=step.rng.device)
             chosen = draw[: self.config.rows].cpu()
         known = {
-            i: (v, _element(data[v.field][chosen], v).cpu().float().numpy())
+            i: (v, element(data[v.field][chosen], v).cpu().float().numpy())
             for i, v in enumerate(self.variables[: number + 1])
         }
         target = known.pop(number)[1]
@@ -152,7 +152,7 @@ class Trees(Family):
     ) -> Batch:
         """Each element drawn from its leaf, given those before."""
         values, _ = self._pass(n, condition or {}, {}, rng, temperature)
-        return self._batch(values)
+        return as_batch(self.space, self.variables[len(self.given) :], values)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, rng: torch.Generator, samples: int = 1) -> FieldScores:
@@ -190,24 +190,24 @@ class Trees(Family):
         tiled = {name: value.repeat_interleave(many, 0) for name, value in batch.items()}
         masks = {name: mask.repeat_interleave(many, 0) for name, mask in known.items()}
         values, scores = self._pass(rows * many, tiled, masks, rng, temperature, judged=many > 1)
-        drawn = self._batch(values)
+        drawn = as_batch(self.space, self.variables[len(self.given) :], values)
         if many > 1:
             weight = torch.zeros(rows * many, device=self._device)
             for variable, score in zip(self.variables[len(self.given) :], scores, strict=True):
                 mask = masks.get(variable.field)
                 if mask is not None:
-                    weight = weight + score * _element(mask, variable).to(score.device)
+                    weight = weight + score * element(mask, variable).to(score.device)
             share = torch.softmax(weight.reshape(rows, many).double(), 1).cumsum(1)
             chance = _uniform(rows, rng, self._device).double().unsqueeze(1)
             best = (share < chance * share[:, -1:]).sum(1).clamp(max=many - 1)
             chosen = torch.arange(rows, device=self._device) * many + best
             drawn = {name: value[chosen] for name, value in drawn.items()}
-        return {n: _kept(value, batch.get(n), known.get(n)) for n, value in drawn.items()}
+        return {n: kept(value, batch.get(n), known.get(n)) for n, value in drawn.items()}
 
     def _leading(self, known: Mapping[str, Tensor]) -> bool:
         """Whether in every record what is known comes before all that is not."""
         masks = [
-            _element(known[v.field], v) if v.field in known else None
+            element(known[v.field], v) if v.field in known else None
             for v in self.variables[len(self.given) :]
         ]
         rows = next((len(mask) for mask in masks if mask is not None), 0)
@@ -234,7 +234,7 @@ class Trees(Family):
         values: list[Tensor] = []
         columns: dict[int, tuple[Variable, Tensor]] = {}
         for number, variable in enumerate(self.given):
-            columns[number] = variable, _element(batch[variable.field], variable).to(device).float()
+            columns[number] = variable, element(batch[variable.field], variable).to(device).float()
         scores = []
         for place, tree in enumerate(self._trees):
             variable = tree.variable
@@ -247,8 +247,8 @@ class Trees(Family):
             )
             mask = known.get(variable.field)
             if mask is not None:
-                given = _element(batch[variable.field], variable).to(device).float()
-                drawn = torch.where(_element(mask, variable).to(device), given, drawn)
+                given = element(batch[variable.field], variable).to(device).float()
+                drawn = torch.where(element(mask, variable).to(device), given, drawn)
             if judged:
                 scores.append(
                     _unlearned_log(variable, drawn) if node is None else tree.log_prob(node, drawn)
@@ -257,48 +257,9 @@ class Trees(Family):
             columns[len(self.given) + place] = variable, drawn
         return values, scores
 
-    def _batch(self, values: list[Tensor]) -> Batch:
-        """Values of the elements as values of the fields."""
-        parts: dict[str, dict[int, Tensor]] = {}
-        for variable, value in zip(self.variables[len(self.given) :], values, strict=True):
-            parts.setdefault(variable.field, {})[variable.element] = value
-        batch: Batch = {}
-        for name, field in self.space.fields.items():
-            stacked = torch.stack([value for _, value in sorted(parts[name].items())], 1)
-            shaped = stacked.reshape(len(stacked), *field.shape).to(field.dtype)
-            batch[name] = field.close(shaped) if isinstance(field, Categorical) else shaped
-        return batch
-
     @property
     def _device(self) -> torch.device:
         return next(self.parameters()).device
-
-
-def _variables(name: str, field: Any) -> list[Variable]:
-    count = torch.Size(field.shape).numel()
-    if isinstance(field, Categorical):
-        kind = "ordered" if field.ordered else "class"
-        return [Variable(name, i, kind, field.size) for i in range(count)]  # type: ignore[arg-type]
-    return [Variable(name, i, "real") for i in range(count)]
-
-
-def _element(value: Tensor, variable: Variable) -> Tensor:
-    """One element of every record, (B,); of a shortened sequence that it does not reach, the
-    last: its end."""
-    flat = value.reshape(len(value), -1)
-    return flat[:, min(variable.element, flat.shape[1] - 1)]
-
-
-def _kept(drawn: Tensor, given: Tensor | None, mask: Tensor | None) -> Tensor:
-    """``drawn`` with the known elements put back, which closing a sequence may have overwritten."""
-    if given is None or mask is None:
-        return drawn
-    if drawn.shape == mask.shape:
-        return torch.where(mask.to(drawn.device), given.to(drawn), drawn)
-    kept = drawn.clone()
-    part = kept[:, : mask.shape[1]]
-    kept[:, : mask.shape[1]] = torch.where(mask.to(drawn.device), given.to(drawn), part)
-    return kept
 
 
 def _uniform(rows: int, rng: torch.Generator, device: torch.device) -> Tensor:

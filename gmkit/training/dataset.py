@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Dataset:
     """Compact tensors by field name, (N, …)."""
     parts: np.ndarray
     """(N,) index into ``PARTS``."""
-    rejects: Path | None
+    rejects: bytes | None
     """The file of unusable records; None when there were none."""
     rejected: int
 
@@ -85,11 +85,12 @@ def build_dataset(
     observer.stage(f"Reading {source.name}")
     fingerprint = source.fingerprint()
     key = _key(fingerprint, domain, codec, config)
-    entry = prepared_cache(key)
-    if not entry.is_dir():
-        _make_entry(key, source, codec, config, observer)
-    records = pq.read_table(entry / "records.parquet", page_checksum_verification=True)
-    facts = read_json(entry / "facts.json")
+    with _entry(key, source, codec, config, observer) as entry:
+        facts = read_json(entry / "facts.json")
+        records = pq.read_table(entry / "records.parquet", page_checksum_verification=True)
+        fitted = read_codec(entry, type(codec))
+        encoded = load_tensors(entry / "encoded.safetensors")
+        rejects = (entry / REJECTS).read_bytes() if facts["rejected"] else None
     if config.strict and facts["rejected"]:
         first = facts["first"]
         raise DataError(
@@ -100,8 +101,6 @@ def build_dataset(
             column=first["column"],
             hint=f"Without --strict they are set aside in {REJECTS} and training goes on.",
         )
-    fitted = read_codec(entry, type(codec))
-    encoded = load_tensors(entry / "encoded.safetensors")
     shares = {"train": 1 - config.valid - config.test, "valid": config.valid, "test": config.test}
     groups = (domain.groups(batch) for batch in records.to_batches())
     dataset = Dataset(
@@ -110,7 +109,7 @@ def build_dataset(
         records=records,
         encoded=encoded,
         parts=split(groups, shares, seed),
-        rejects=entry / REJECTS if facts["rejected"] else None,
+        rejects=rejects,
         rejected=int(facts["rejected"]),
     )
     return dataset, fitted
@@ -166,32 +165,47 @@ def _key(fingerprint: str, domain: Domain, codec: Codec, config: DataConfig) -> 
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _make_entry(
+@contextmanager
+def _entry(
     key: str, source: Source, codec: Codec, config: DataConfig, observer: Observer
+) -> Iterator[Path]:
+    """The folder of prepared records: of the cache, made where it is not there; or one that is
+    gone afterwards, where the user wants no copy of the data kept."""
+    if not config.cache:
+        with tempfile.TemporaryDirectory(prefix="gmkit-prepared-") as place:
+            _fill(Path(place), source, codec, config, observer)
+            yield Path(place)
+        return
+    entry = prepared_cache(key)
+    if not entry.is_dir():
+        with new_prepared(key) as folder:
+            _fill(folder, source, codec, config, observer)
+    yield entry
+
+
+def _fill(
+    folder: Path, source: Source, codec: Codec, config: DataConfig, observer: Observer
 ) -> None:
-    """Prepare on all cores, fit, encode, and keep the result in the cache."""
+    """Prepare on all cores, fit and encode into ``folder``."""
     observer.stage(f"Preparing {source.name}")
-    with new_prepared(key) as folder:
-        facts: dict[str, Any] = {"rows": 0, "rejected": 0, "first": None}
-        batches = list(_prepared(source, codec, config, folder, facts, observer))
-        if not batches:
-            first = facts["first"]
-            raise DataError(
-                f"none of {facts['rows']:,} records can be used; row {first['row']}, "
-                f"column {first['column']!r}: {first['reason']}",
-                file=source.name,
-                hint="Check that the column is the right one (--column).",
-            )
-        observer.stage("Fitting the codec")
-        codec.fit(batches)
-        table = pa.Table.from_batches(batches)
-        pq.write_table(
-            table, folder / "records.parquet", compression="zstd", write_page_checksum=True
+    facts: dict[str, Any] = {"rows": 0, "rejected": 0, "first": None}
+    batches = list(_prepared(source, codec, config, folder, facts, observer))
+    if not batches:
+        first = facts["first"]
+        raise DataError(
+            f"none of {facts['rows']:,} records can be used; row {first['row']}, "
+            f"column {first['column']!r}: {first['reason']}",
+            file=source.name,
+            hint="Check that the column is the right one (--column).",
         )
-        encoded = [codec.encode(batch) for batch in batches]
-        save_tensors(folder / "encoded.safetensors", joined(encoded))
-        write_codec(folder, codec)
-        write_json_atomic(folder / "facts.json", facts)
+    observer.stage("Fitting the codec")
+    codec.fit(batches)
+    table = pa.Table.from_batches(batches)
+    pq.write_table(table, folder / "records.parquet", compression="zstd", write_page_checksum=True)
+    encoded = [codec.encode(batch) for batch in batches]
+    save_tensors(folder / "encoded.safetensors", joined(encoded))
+    write_codec(folder, codec)
+    write_json_atomic(folder / "facts.json", facts)
 
 
 def _prepared(
@@ -267,4 +281,5 @@ def copy_rejects(dataset: Dataset, folder: Path) -> Path | None:
     """Put the reject file into the run's folder."""
     if dataset.rejects is None:
         return None
-    return Path(shutil.copyfile(dataset.rejects, folder / REJECTS))
+    (folder / REJECTS).write_bytes(dataset.rejects)
+    return folder / REJECTS

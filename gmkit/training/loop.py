@@ -34,6 +34,7 @@ from gmkit.training.checkpoint import (
 from gmkit.training.ema import EMA
 from gmkit.training.log import MetricsLog
 from gmkit.training.optimisers import Optimiser, rate_factor
+from gmkit.training.private import PrivateGradients
 from gmkit.training.stopping import StopRequest
 
 REPORT_SECONDS = 0.25
@@ -100,6 +101,11 @@ class Trainer:
         self._noise = derive(self.seed, "step")
         self._rng = torch.Generator(self.device)
         self._valid_batches: list[Batch] | None = None
+        self.private = (
+            PrivateGradients(self.family, self.train, self.config)
+            if self.config.dp_epsilon
+            else None
+        )
 
     # ------------------------------------------------------------ the run
 
@@ -127,6 +133,8 @@ class Trainer:
         finally:
             log.close()
             self.family.eval()
+            if self.private is not None:
+                self.private.close()
         self._adopt()
         return self.state
 
@@ -186,12 +194,11 @@ class Trainer:
         if self.family.learned is not None:
             with torch.no_grad():
                 return self.family.learn(self.train, Step(index, progress, rng))
-        batch = self.batches.at(index)
+        batch = {} if self.private else self.batches.at(index)
         shown: dict[str, Tensor] = {}
         for player, share in self.family.turns(progress):
             optimiser = self.optimisers[player]
-            terms = self._losses(batch, Step(index, share, rng, player))
-            terms["loss"].backward()  # type: ignore[no-untyped-call]
+            terms = self._backward(batch, Step(index, share, rng, player))
             if not optimiser.clip(self.config.clip):
                 for other in self.optimisers.values():
                     other.clear()
@@ -208,6 +215,16 @@ class Trainer:
             self.ema.update(index, {name: o.steps for name, o in self.optimisers.items()})
         return shown
 
+    def _backward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Leave gradients with the parameters. Of private training no loss is told: it would tell
+        of the records."""
+        if self.private is not None:
+            self.private.backward(self._losses, step)
+            return {"epsilon": torch.tensor(self.private.guarantee.epsilon)}
+        terms = self._losses(batch, step)
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
+        return terms
+
     def _losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Losses in the chosen number format."""
         if self.precision is torch.float32:
@@ -220,7 +237,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, log: MetricsLog) -> None:
         """Loss on held-out records with averaged weights; remembers the best, counts staleness."""
-        if not self.valid or not len(next(iter(self.valid.values()))):
+        if not self.valid or not len(next(iter(self.valid.values()))) or self.private:
             return
         if self._valid_batches is None:
             self._valid_batches = in_order(

@@ -53,6 +53,7 @@ from gmkit.training.placement import (
     threads,
 )
 from gmkit.training.pool import ConditionPool
+from gmkit.training.private import Guarantee
 from gmkit.training.resolve import Resolved, resolve
 
 START_FILES = ("config.toml", "codec.json", "codec.safetensors")
@@ -75,6 +76,8 @@ class Session:
     """``time.monotonic`` when the command began: the time budget counts from here."""
     resume: bool = False
     state: State | None = None
+    guarantee: Guarantee | None = None
+    """Of private training."""
 
     def fit(self) -> State:
         """Train to the end, from the last checkpoint if there is one."""
@@ -101,6 +104,8 @@ class Session:
             spent=time.monotonic() - self.began,
             carry={"files": start_hashes(self.folder), "data": data_facts(self.dataset)},
         )
+        if trainer.private is not None:
+            self.guarantee = trainer.private.guarantee
         self.observer.stage("Training")
         with threads(choose_threads(config, work)):
             self.state = trainer.run(resume=self.resume)
@@ -150,6 +155,8 @@ class Session:
             "command": f"gmkit train --config {self.folder / 'config.toml'}",
             "conditions": self.codec.conditions.describe(),
         }
+        if self.guarantee is not None:
+            facts["privacy"] = vars(self.guarantee)
         known = registry().datasets().get(self.dataset.name)
         data = data_facts(self.dataset) | ({"licence": known.licence} if known else {})
         card = {

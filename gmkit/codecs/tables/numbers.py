@@ -47,7 +47,7 @@ def plain_column(column: pa.Array) -> pa.Array:
     if isinstance(column.type, pa.BaseExtensionType):
         return plain_column(column.storage)
     if pa.types.is_dictionary(column.type):
-        return plain_column(column.dictionary_decode())
+        return plain_column(column.dictionary).take(column.indices)
     if pa.types.is_run_end_encoded(column.type):
         return plain_column(pa.compute.run_end_decode(column))
     return column.cast(_USUAL[column.type]) if column.type in _USUAL else column

@@ -19,11 +19,13 @@ from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit_augmentation.balance import balancing
 from gmkit_augmentation.conditions import parse_conditions
+from gmkit_augmentation.constraints import parse_constraints
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import MODEL, Learned, Plan, check_column, sampled_rows
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import Rules, found_rules
+from gmkit_augmentation.whole import plain_whole
 
 _TARGET = "_gmkit_target"
 
@@ -61,9 +63,9 @@ class Augmenter:
     def fit(self, data: Any, y: Any = None) -> Self:
         """Learn ``data``: a pandas or polars frame, an Arrow table, a path. ``y`` is not used.
         Raises DataError for what cannot be learned."""
-        source = open_source(data, domain=TablesDomain())
+        source = open_source(_storable(data), domain=TablesDomain())
         check_column(self.plan.target, source.schema, "target")
-        parse_conditions(self.constraints, source.schema, "constraints", columns=True)
+        parse_constraints(self.constraints, source.schema, "constraints")
         observer = Observer()
         rows = sampled_rows(source, self.plan.rows, self.plan.seed, observer)
         self._rules = found_rules(rows)
@@ -109,7 +111,7 @@ class Augmenter:
     def _drawn(self, wishes: list[Wish], seed: int | None) -> pa.Table:
         learned = self._fitted()
         schema = learned.codec.schema
-        constraints = parse_conditions(self.constraints, schema, "constraints", columns=True)
+        constraints = parse_constraints(self.constraints, schema, "constraints")
         number = self._draws if seed is None else None
         self._draws += seed is None
         observer = Observer()
@@ -120,6 +122,23 @@ class Augmenter:
             return pa.Table.from_batches(drawing.batches(), schema)
 
 
+def _storable(data: Any) -> Any:
+    """Polars' texts and categories in Arrow types that rows can be taken of; anything else as it
+    is."""
+    if type(data).__module__.partition(".")[0] != "polars":
+        return data
+    table = pa.table(data)
+    for place, field in enumerate(table.schema):
+        coded = pa.types.is_dictionary(field.type)
+        values = field.type.value_type if coded else field.type
+        if pa.types.is_string_view(values) or pa.types.is_binary_view(values):
+            plain = plain_whole(table, field.name)
+            table = table.set_column(
+                place, field.name, plain.dictionary_encode() if coded else plain
+            )
+    return table
+
+
 def _frame(data: Any) -> pa.Table:
     """Rows of X: a frame, a table, or a matrix, whose columns are numbered."""
     if isinstance(data, np.ndarray):
@@ -128,7 +147,7 @@ def _frame(data: Any) -> pa.Table:
         return pa.table({str(i): pa.array(column) for i, column in enumerate(data.T)})
     if isinstance(data, pa.Table):
         return data
-    table = pa.table(data)
+    table = pa.table(_storable(data))
     return table.drop_columns([n for n in table.column_names if n.startswith("__index_level_")])
 
 
@@ -141,7 +160,8 @@ def _as(table: pa.Table, like: Any) -> Any:
         frame = table.to_pandas()
         return frame.astype(dict(like.dtypes)) if set(frame) == set(like) else frame
     if package == "polars":
-        return sys.modules["polars"].from_arrow(table)  # theirs, since they gave one of its frames
+        frame = sys.modules["polars"].from_arrow(table)  # theirs, since they gave one of its frames
+        return frame.cast(dict(like.schema)) if set(frame.columns) == set(like.columns) else frame
     return table
 
 
@@ -149,6 +169,9 @@ def _as_values(column: pa.ChunkedArray, like: Any) -> Any:
     package = type(like).__module__.partition(".")[0]
     if package == "pandas":
         return column.to_pandas().astype(like.dtype).rename(like.name)
+    if package == "polars":
+        series = sys.modules["polars"].from_arrow(column)
+        return series.cast(like.dtype).alias(like.name)
     if isinstance(like, np.ndarray):
         return column.to_numpy().astype(like.dtype)
     return column.to_pylist() if isinstance(like, list) else column

@@ -1,4 +1,4 @@
-"""``columns.toml``: what columns are, where that is not to be inferred."""
+"""``columns.toml``: what columns are, where that is not to be inferred, and what must hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = ("number", "category", "identifier", "text", "constant")
 def read_kinds(path: Path) -> dict[str, str]:
     """Column → kind, of a file with the table ``[columns]``. Raises ConfigError."""
     settings = read_toml(path)
-    columns = settings.get("columns")
+    columns = settings.get("columns", {} if "constraints" in settings else None)
     if not isinstance(columns, dict):
         raise ConfigError(
             f"{path} has no table [columns]", hint='Write for example:\n[columns]\nzip = "category"'
@@ -23,6 +23,17 @@ def read_kinds(path: Path) -> dict[str, str]:
             near = did_you_mean(str(kind), KINDS)
             raise ConfigError(f"{path}: {name} = {kind!r} is no kind of column", hint=near)
     return {str(name): str(kind) for name, kind in columns.items()}
+
+
+def read_constraints(path: Path) -> tuple[str, ...]:
+    """``constraints = ["start<=end", …]`` of the same file. Raises ConfigError."""
+    found = read_toml(path).get("constraints", [])
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ConfigError(
+            f"{path}: constraints is no list of texts",
+            hint='Write for example:\nconstraints = ["start<=end", "unique(order)"]',
+        )
+    return tuple(found)
 
 
 def kinds_toml(kinds: dict[str, str]) -> str:

@@ -15,6 +15,8 @@ from gmkit_augmentation.row_keys import row_keys
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+ONE_PASS = frozenset({"trees", "copula", "smote", "noise"})
+"""Families that learn without gradients."""
 _SHOWN = 12
 """Columns of a preview."""
 
@@ -35,9 +37,9 @@ class TablesDomain(Domain):
         return pa.array(np.ones(len(records), bool))
 
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
-        """Trees take numbers as they are; networks learn classes better (bins). Nothing is held
-        out to stop early where nothing is stopped."""
-        if family == "trees":
+        """Families of one pass take numbers as they are; networks learn classes better (bins).
+        Nothing is held out to stop early where nothing is stopped."""
+        if family in ONE_PASS:
             return {"codec": {"numbers": "real"}, "data": {"valid": 0.0}}
         training: dict[str, Any] = {"batch_size": 256, "steps": 2000, "warmup": 50}
         settings: dict[str, Any] = {"training": training, "trunk": {"width": 256, "depth": 2}}

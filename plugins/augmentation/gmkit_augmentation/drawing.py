@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from gmkit.codecs import Batch
+from gmkit.codecs.tables.columns import Identifier
+from gmkit.engines.local import default_workers
 from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Condition, all_of
+from gmkit_augmentation.constraints import Constraints, Seen
 from gmkit_augmentation.finishing import Finisher
 from gmkit_augmentation.guard import Guard
 from gmkit_augmentation.learning import Learned
@@ -41,21 +47,26 @@ class Drawing:
         learned: Learned,
         wishes: Sequence[Wish],
         rules: Rules,
-        constraints: Sequence[Condition],
+        constraints: Constraints,
         observer: Observer,
         seed: int | None = None,
         number: int | None = None,
         own: Mapping[Wish, Learned] | None = None,
+        originals: Iterable[pa.RecordBatch] = (),
     ) -> None:
         """``own``: models of rare rows, by the wish that they are for. ``seed``: by default the
-        plan's. ``number``: of drawings by one model, so that each gives other rows."""
+        plan's. ``number``: of drawings by one model, so that each gives other rows. ``originals``:
+        all rows of the data, looked through only for constraints on keys."""
         self.learned, self.wishes, self.rules = learned, wishes, rules
         self._own = dict(own or {})
-        self.constraints = list(constraints)
+        self.constraints = _drawable(constraints, learned)
+        self._seen = Seen(self.constraints)
+        if self._seen.needed:
+            self._seen.originals(originals or learned.rows.to_batches())
         self.observer = observer
         self.total = sum(wish.rows for wish in wishes)
         self.guards: list[Guard] = []
-        self._finisher = Finisher(learned.codec, learned.rows)
+        self._finisher = Finisher(learned.codec, learned.compared)
         base = learned.plan.seed if seed is None else seed
         self._seed = derive(base, "augment", *([] if number is None else [number]))
 
@@ -68,16 +79,20 @@ class Drawing:
                 continue
             draw = self._drawer(wish)
             fixed = frozenset(c.column for c in wish.conditions)
-            must = [*wish.conditions, *self.constraints]
+            must = [*wish.conditions, *self.constraints.conditions]
             columns = self.learned.codec.columns
-            guard = Guard(self.learned.rows, columns, self.rules, must, fixed)
+            guard = Guard(self.learned.compared, columns, self.rules, must, fixed, self._seen)
             self.guards.append(guard)
             fresh = self._fresh(draw, derive(self._seed, "fresh", number))
-            for start in range(0, wish.rows, CHUNK):
-                count = min(CHUNK, wish.rows - start)
-                batch = guard.kept(draw(count, derive(self._seed, number, start)), fresh)
+            starts = range(0, wish.rows, CHUNK)
+            jobs = [
+                (min(CHUNK, wish.rows - start), derive(self._seed, number, start))
+                for start in starts
+            ]
+            for drawn in ahead(draw, jobs):
+                batch = guard.kept(drawn, fresh)
                 yield self._finisher.finished(batch, done)
-                done += count
+                done += len(batch)
                 self.observer.advance(done, self.total)
 
     def _fresh(
@@ -145,6 +160,39 @@ class Drawing:
             told = ", ".join(c.text for c in conditions)
             raise DataError(f"no row can meet {told} together", hint="Ask for less.")
         return _one_batch(table.filter(pa.array(met)))
+
+
+def ahead(
+    draw: Callable[[int, int], pa.RecordBatch], jobs: Sequence[tuple[int, int]]
+) -> Iterator[pa.RecordBatch]:
+    """``draw`` of each job, in order, some of them drawn meanwhile by other threads: each is a
+    function of its seed alone, so how many threads there are changes nothing."""
+    workers = min(default_workers(), len(jobs))
+    if workers < 2:
+        yield from (draw(*job) for job in jobs)
+        return
+    waiting = iter(jobs)
+    with ThreadPoolExecutor(workers) as pool:
+        running = deque(pool.submit(draw, *job) for job in islice(waiting, workers + 1))
+        try:
+            while running:
+                done = running.popleft().result()
+                running.extend(pool.submit(draw, *job) for job in islice(waiting, 1))
+                yield done
+        finally:
+            for job in running:
+                job.cancel()
+
+
+def _drawable(constraints: Constraints, learned: Learned) -> Constraints:
+    """Without unique keys that hold an identifier: those are new in any case."""
+    columns = learned.codec.columns
+    drawn = [
+        keys
+        for keys in constraints.unique
+        if not any(isinstance(columns[name], Identifier) for name in keys.columns)
+    ]
+    return replace(constraints, unique=tuple(drawn))
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -1,104 +1,203 @@
-"""Do no harm: whether adding synthetic rows helps to predict a column, found out beforehand.
+"""Do no harm: which generator to take and how many rows to add, if any, found out beforehand.
 
-On each of three folds a model of the other two is learned and rows are drawn from it; a learner is
-trained on the real rows of the two folds, alone and with them, and judged on the third. Rows are
-added only if that helped on average by more than ``LEAST`` and more than its standard error.
+On each fold a model of the others is learned and rows are drawn from it; two learners are trained
+on real rows of the others, alone and with them, and judged on the fold. What counts is the gain of
+the learner that gains less, as nobody knows which will be used. The best generator and amount are
+taken if they helped by more than ``LEAST``, by more than ``SURE`` standard errors, and did no harm
+on any fold: who looks at many has to be strict with the best. Else no rows are added.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from gmkit.config import merge
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit.randomness import derive
+from gmkit_augmentation.constraints import Constraints
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.learning import Learned, Plan
+from gmkit_augmentation.measures.learners import LEARNERS, Task
 from gmkit_augmentation.measures.learners import LEAST as FEWEST
-from gmkit_augmentation.measures.learners import Task
+from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import found_rules
 
-FOLDS = 3
-AMOUNTS = (0.5, 1.0, 2.0)
-"""Synthetic rows for each real one that are tried."""
-LEAST = 0.002
-"""Gain (AUC or R²) from which on it is one."""
-ROWS = 20_000
+GENERATORS = ("trees", "smote", "copula", "noise")
+"""Tried where the user names none."""
+AMOUNTS = (0.5, 1.0, 2.0, 5.0)
+"""Synthetic rows for each real one that are tried;"""
+SHARES = (0.05, 0.2, 1.0)
+"""of rows that balance, parts of what full balance takes."""
+LEAST = 0.003
+"""Gain from which on it is one."""
+SURE = 2.5
+ROWS = 10_000
 """Rows that it is found out with, at most."""
+_MOST_DRAWN = 20_000
+_SMALL = 3000
+"""Rows up to which there are five folds instead of three."""
+Wishes = Callable[[pa.Table], Sequence[Wish]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A generator and an amount, and what they gained on each fold."""
+
+    generator: str
+    amount: float
+    gains: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over the folds."""
+        return float(np.mean(self.gains))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.std(self.gains, ddof=1) / np.sqrt(len(self.gains)))
+
+    @property
+    def helps(self) -> bool:
+        """Beyond doubt."""
+        sure = self.mean > max(LEAST, SURE * self.error)
+        return sure and min(self.gains) > -LEAST
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``amount``: synthetic rows to add for each real one; 0: none."""
+    """``best``: the trial to follow; ``added``: whether to add rows at all."""
 
     target: str
     measure: str
-    amount: float
-    gains: dict[float, float]
-    """Amount → mean gain over the folds."""
-    errors: dict[float, float]
-    """Their standard errors."""
+    trials: tuple[Trial, ...]
+    balances: bool = False
+
+    @property
+    def best(self) -> Trial:
+        """Of those that help, or of all."""
+        helping = [trial for trial in self.trials if trial.helps]
+        return max(helping or self.trials, key=lambda trial: trial.mean)
+
+    @property
+    def amount(self) -> float:
+        """Synthetic rows for each real one, or the part of full balance; 0: none."""
+        return self.best.amount if self.best.helps else 0.0
 
     def sentence(self) -> str:
         """For people."""
-        if self.amount:
-            return (
-                f"Adding {self.amount:g} synthetic rows for each real one helps to predict "
-                f"{self.target!r}: {self.measure} {self.gains[self.amount]:+.3f} in "
-                f"{FOLDS} folds."
+        best, folds = self.best, len(self.best.gains)
+        told = f"{self.measure} {best.mean:+.3f} ± {best.error:.3f} in {folds} folds"
+        if best.helps:
+            what = (
+                f"{100 * best.amount:.0f} % of the rows that full balance takes"
+                if self.balances
+                else f"{best.amount:g} synthetic rows for each real one"
             )
-        best = max(self.gains, key=lambda amount: self.gains[amount])
+            return f"Adding {what} by {best.generator} helps to predict {self.target!r}: {told}."
         return (
-            f"Adding synthetic rows would not help to predict {self.target!r} (at best "
-            f"{self.measure} {self.gains[best]:+.3f} ± {self.errors[best]:.3f} in {FOLDS} folds), "
-            "so none are added."
+            f"Adding synthetic rows would not help to predict {self.target!r} for sure (at best "
+            f"{told}, by {best.generator}), so none are added."
         )
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {**vars(self), "sentence": self.sentence()}
+        trials = [
+            {"generator": t.generator, "amount": t.amount, "gain": t.mean, "error": t.error}
+            for t in self.trials
+        ]
+        return {
+            "target": self.target,
+            "measure": self.measure,
+            "generator": self.best.generator if self.amount else None,
+            "amount": self.amount,
+            "trials": trials,
+            "sentence": self.sentence(),
+        }
 
 
-def verdict(rows: pa.Table, plan: Plan, observer: Observer) -> Verdict:
-    """Raises ConfigError for a target that cannot be judged by so few rows."""
+def verdict(
+    rows: pa.Table, plan: Plan, observer: Observer, model: str = "", wishes: Wishes | None = None
+) -> Verdict:
+    """``model``: the one generator to try. ``wishes``: rows that balance a table; else as many as
+    there are. Raises ConfigError for a target that cannot be judged by so few rows."""
     rng = np.random.default_rng(derive(plan.seed, "folds"))
     order = rng.permutation(rows.num_rows)[:ROWS]
-    gains: dict[float, list[float]] = {amount: [] for amount in AMOUNTS}
+    folds = 5 if 5 * FEWEST <= len(order) <= _SMALL else 3
+    amounts = SHARES if wishes else AMOUNTS
+    gains: dict[tuple[str, float], list[float]] = {}
     measure = ""
-    for fold in range(FOLDS):
-        judged = rows.take(pa.array(np.sort(order[fold::FOLDS])))
-        others = [order[i::FOLDS] for i in range(FOLDS) if i != fold]
-        real = rows.take(pa.array(np.sort(np.concatenate(others))))
-        if judged.num_rows < FEWEST or not (task := Task(plan.target, real, judged)).possible:
-            raise ConfigError(
-                f"whether new rows help to predict {plan.target!r} cannot be told from these rows",
-                hint="Leave --no-harm out, or name a column of several values.",
-            )
+    for fold in range(folds):
+        real, judged = _parted(rows, order, fold, folds)
+        asked = list(wishes(real)) if wishes else [Wish(_drawable(real.num_rows))]
+        task = _task(real, judged, plan.target, asked if wishes else [])
         measure = task.measure
-        observer.note(f"Fold {fold + 1} of {FOLDS}: does adding rows help?")
-        drawn = _drawn(real, plan, observer)
-        alone = task.score(real)
-        for amount in AMOUNTS:
-            count = int(amount * real.num_rows)
-            both = pa.concat_tables([real, drawn.slice(0, count)])
-            gains[amount].append(task.score(both) - alone)
-    means = {amount: float(np.mean(found)) for amount, found in gains.items()}
-    errors = {
-        amount: float(np.std(found, ddof=1) / np.sqrt(FOLDS)) for amount, found in gains.items()
-    }
-    sure = [a for a in AMOUNTS if means[a] > LEAST and means[a] > errors[a]]
-    amount = max(sure, key=lambda a: means[a], default=0.0)
-    return Verdict(plan.target, measure, amount, means, errors)
+        alone = [task.score(real, learner) for learner in range(LEARNERS)]
+        for generator in (model,) if model else GENERATORS:
+            observer.note(f"Fold {fold + 1} of {folds}: do rows by {generator} help?")
+            own = replace(plan, model=generator, rare_model="", settings=plan.settings)
+            if not model:  # options are those of one family
+                own = replace(
+                    own, settings={k: v for k, v in plan.settings.items() if k != "family"}
+                )
+            drawn, number = _drawn(real, own, asked, observer)
+            for amount in amounts:
+                place = (
+                    number < amount if wishes else np.arange(len(number)) < (amount * real.num_rows)
+                )
+                some = drawn.filter(pa.array(place))
+                gain = 0.0
+                if some.num_rows:
+                    both = pa.concat_tables([real, some])
+                    gain = min(task.score(both, n) - alone[n] for n in range(LEARNERS))
+                gains.setdefault((generator, amount), []).append(gain)
+    trials = tuple(Trial(*which, tuple(found)) for which, found in gains.items())
+    return Verdict(plan.target, measure, trials, wishes is not None)
 
 
-def _drawn(real: pa.Table, plan: Plan, observer: Observer) -> pa.Table:
-    """Rows enough for the largest amount."""
-    every = {"data": {"test": 0.0}}
-    with Learned(real, replace(plan, settings={**plan.settings, **every}), observer) as learned:
-        wishes = [Wish(int(max(AMOUNTS) * real.num_rows))]
-        drawing = Drawing(learned, wishes, found_rules(real), (), observer)
-        return pa.Table.from_batches(drawing.batches(), real.schema)
+def _drawable(rows: int) -> int:
+    return min(int(max(AMOUNTS) * rows), max(_MOST_DRAWN, rows))
+
+
+def _parted(
+    rows: pa.Table, order: NDArray[np.int64], fold: int, folds: int
+) -> tuple[pa.Table, pa.Table]:
+    """Rows to learn from, and those of the fold."""
+    others = [order[i::folds] for i in range(folds) if i != fold]
+    real = rows.take(pa.array(np.sort(np.concatenate(others))))
+    return real, rows.take(pa.array(np.sort(order[fold::folds])))
+
+
+def _task(real: pa.Table, judged: pa.Table, target: str, asked: Sequence[Wish]) -> Task:
+    """What is to be predicted; of rows that balance, the classes that get some."""
+    rare = [c.value for wish in asked if wish.rows for c in wish.conditions]
+    if judged.num_rows >= FEWEST:
+        task = Task(target, real, judged, rare=rare if asked else None)
+        if task.possible:
+            return task
+    raise ConfigError(
+        f"whether new rows help to predict {target!r} cannot be told from these rows",
+        hint="Leave --no-harm out, or name a column of several values.",
+    )
+
+
+def _drawn(
+    real: pa.Table, plan: Plan, asked: Sequence[Wish], observer: Observer
+) -> tuple[pa.Table, NDArray[np.float64]]:
+    """Rows, and of each how far on it stands among those of its wish, 0 … 1."""
+    plan = replace(plan, settings=merge(plan.settings, {"data": {"test": 0.0}}))
+    with (
+        Learned(real, plan, observer) as learned,
+        own_models(real, asked, plan, observer) as own,
+    ):
+        drawing = Drawing(learned, asked, found_rules(real), Constraints(), observer, own=own)
+        table = pa.Table.from_batches(drawing.batches(), real.schema)
+    parts = [np.arange(wish.rows) / max(wish.rows, 1) for wish in asked]
+    return table, np.concatenate([np.empty(0), *parts])

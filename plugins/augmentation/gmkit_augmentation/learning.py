@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,9 @@ from gmkit.data.source import Source
 from gmkit.errors import DataError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.randomness import derive
+from gmkit_augmentation.conditions import Mask
+from gmkit_augmentation.domain import ONE_PASS
+from gmkit_augmentation.views import Workable
 
 if TYPE_CHECKING:
     import gmkit
@@ -32,11 +35,24 @@ FEW = 200
 """Of fewer rows none is spared."""
 
 
+PRIVATE_MODEL = "vae"
+"""Trained by gradients, to which noise can be added."""
+_PRIVATE: dict[str, Any] = {
+    "training": {"steps": 600, "batch_size": 256, "ema": 0.99, "learning_rate": 3e-3},
+    "trunk": {"width": 64, "depth": 1},
+    "data": {"valid": 0.0},
+    "codec": {"text": "drop", "bins": 32},
+}
+"""What suits private training: few steps of a small network, and no text of the data's."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a table is learned."""
 
     model: str = MODEL
+    rare_model: str = ""
+    """Of rare rows that are asked for; the same, where it is not said."""
     target: str = ""
     """The column that matters: it comes first, so that all others follow it."""
     first: tuple[str, ...] = ()
@@ -47,10 +63,13 @@ class Plan:
     seed: int = 0
     time_budget: float | None = None
     rows: int = ROWS
+    epsilon: float | None = None
+    """Of differentially private training; None: no such."""
 
 
 class Learned:
-    """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``."""
+    """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``; no
+    copy of the rows stays anywhere."""
 
     def __init__(self, rows: pa.Table, plan: Plan, observer: Observer, keep: Path | None = None):
         """Train. Raises GmkitError's subclasses."""
@@ -75,6 +94,17 @@ class Learned:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def compared(self) -> pa.Table:
+        """Rows that new ones are held against; of private training none, for that would tell."""
+        return self.rows.slice(0, 0) if self.plan.epsilon is not None else self.rows
+
+    @property
+    def guarantee(self) -> dict[str, float] | None:
+        """What the accountant of private training says."""
+        found: dict[str, float] | None = (self.run.manifest.model_extra or {}).get("privacy")
+        return found
 
     @property
     def codec(self) -> TableCodec:
@@ -102,7 +132,7 @@ class Learned:
 def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
     """What the columns are taken for. Raises DataError for a column that cannot be learned,
     ConfigError for a kind that a column cannot be."""
-    numbers = "real" if plan.model == MODEL else "bins"
+    numbers = "real" if plan.model in ONE_PASS else "bins"
     config: dict[str, Any] = {"numbers": numbers, "columns": dict(plan.kinds)}
     codec = TableCodec(config).fit(rows.to_batches())
     codec.describe()
@@ -112,9 +142,12 @@ def inferred(rows: pa.Table, plan: Plan) -> TableCodec:
 def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
     """Options of the run."""
     rows = codec.rows
-    settings: dict[str, Any] = {"data": {"test": held_out(rows)}}
+    settings: dict[str, Any] = {"data": {"test": held_out(rows), "cache": False}}
+    if plan.epsilon is not None:
+        private = {"training": {"dp_epsilon": plan.epsilon}}
+        settings = merge(settings, _PRIVATE, private)
     if plan.kinds:
-        settings["codec"] = {"columns": dict(plan.kinds)}
+        settings = merge(settings, {"codec": {"columns": dict(plan.kinds)}})
     if plan.model == MODEL:
         names = dict.fromkeys([*plan.first, *([plan.target] if plan.target else [])])
         fields = [field for name in names for field in codec.columns[name].fields()]
@@ -127,12 +160,19 @@ def held_out(rows: int) -> float:
     return 0.0 if rows < FEW else min(0.1, HELD_OUT / rows)
 
 
-def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> pa.Table:
-    """All rows, or ``limit`` of them at random, in their order."""
+def sampled_rows(
+    source: Source | Workable,
+    limit: int,
+    seed: int,
+    observer: Observer,
+    pick: Callable[[pa.RecordBatch, float], Mask] | None = None,
+) -> pa.Table:
+    """All rows, or about ``limit`` of them at random, in their order. ``pick``: (rows, share) →
+    which to take, where rows must not be chosen one by one."""
     total = source.count()
     rng = np.random.default_rng(derive(seed, "rows"))
     chosen = None
-    if total is not None and total > limit:
+    if total is not None and total > limit and pick is None:
         chosen = np.sort(rng.choice(total, limit, replace=False))
     parts: list[pa.RecordBatch] = []
     begin = 0
@@ -141,11 +181,13 @@ def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> p
         if chosen is not None:
             low, high = np.searchsorted(chosen, [begin, end])
             batch = batch.take(pa.array(chosen[low:high] - begin))
+        elif pick is not None and total is not None and total > limit:
+            batch = batch.filter(pa.array(pick(batch, limit / total)))
         parts.append(batch)
         begin = end
         observer.advance(begin, total)
     table = pa.Table.from_batches(parts, source.schema)
-    if table.num_rows > limit:  # a format that does not know its number of rows
+    if table.num_rows > limit and pick is None:  # a format that does not know its number of rows
         rows = np.sort(rng.choice(table.num_rows, limit, replace=False))
         table = table.take(pa.array(rows))
     return table

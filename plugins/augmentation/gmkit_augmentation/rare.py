@@ -1,7 +1,8 @@
 """Rare rows that are asked for by a condition have a model of their own.
 
 A leaf of the common model holds rows of all classes; where one is rare, those that are drawn for it
-would look like the others. Trees of the rare rows alone, with smaller leaves, do not.
+would look like the others, and a copula would place them where no row is. A model of the rare rows
+alone does neither.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
 from gmkit.config import merge
 from gmkit.observer import Observer
 from gmkit_augmentation.conditions import all_of
+from gmkit_augmentation.domain import ONE_PASS
 from gmkit_augmentation.drawing import Wish
 from gmkit_augmentation.learning import MODEL, Learned, Plan
 
@@ -35,13 +38,18 @@ def own_models(
     """Models for the wishes that are about rare rows; gone afterwards."""
     with ExitStack() as stack:
         found: dict[Wish, Learned] = {}
-        for wish in wishes if plan.model == MODEL else ():
+        model = plan.rare_model or plan.model
+        for wish in wishes if model in ONE_PASS else ():
             if not wish.conditions or not wish.rows:
                 continue
             rare = rows.filter(pa.array(all_of(wish.conditions, rows)))
             if LEAST <= rare.num_rows < SHARE * rows.num_rows:
                 leaf = min(_LARGEST, max(_SMALLEST, rare.num_rows // _PARTS))
-                options = {"family": {"leaf": leaf}, "data": {"test": 0.0}}
-                own = replace(plan, first=(), target="", settings=merge(options, plan.settings))
+                options: dict[str, Any] = {"data": {"test": 0.0}}
+                if model == MODEL:
+                    options["family"] = {"leaf": leaf}
+                given = plan.settings if model == plan.model else {}
+                settings = merge(options, given)
+                own = replace(plan, model=model, first=(), target="", settings=settings)
                 found[wish] = stack.enter_context(Learned(rare, own, observer))
         yield found

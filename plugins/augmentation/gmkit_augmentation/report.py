@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.codecs.tables.numbers import from_numbers, is_number, plain_type
 from gmkit.observer import Observer
 from gmkit.report.charts import heat_map, overlay, scatter
 from gmkit.report.page import Page
-from gmkit_augmentation.augmenting import Request, Work
+from gmkit_augmentation.augmenting import Request, Work, privacy_sentence
 from gmkit_augmentation.conditions import all_of
 from gmkit_augmentation.drawing import Wish
 from gmkit_augmentation.measures.fidelity import correlations, some
@@ -32,16 +31,14 @@ _MOST = 40
 
 def write_report(request: Request, work: Work, observer: Observer) -> dict[str, Any]:
     """``NAME.report.html`` beside the result; returns its figures and place for ``--json``."""
-    learned = work.learned
-    told = [n for n, c in learned.codec.columns.items() if not isinstance(c, Identifier | Text)]
+    told = work.told
     if not told or not work.synthetic.num_rows:
         return {}
-    dataset = learned.run.dataset()
-    holdout = dataset.table("test").select(told)
-    real = alike(learned.rows, work.wishes).select(told)
+    holdout = work.holdout.select(told)
+    real = alike(work.rows, work.wishes).select(told)
     synthetic = work.synthetic.select(told)
     target = request.plan.target
-    seen = dataset.table("train").select(told)
+    seen = work.seen.select(told)
     found = judged(
         real, synthetic, holdout if holdout.num_rows else None, target, observer, learned=seen
     )
@@ -112,6 +109,8 @@ def page(
     sheet.heading("What was done")
     if result.rules:
         sheet.say(f"Found in the data and kept: {', '.join(result.rules)}.")
+    if result.privacy:
+        sheet.say(privacy_sentence(result.privacy))
     guard = result.guard
     sheet.say(
         f"Copies of a single real row that were drawn again: {guard['copies_redrawn']:,}; left: "

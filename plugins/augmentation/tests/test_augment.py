@@ -233,3 +233,47 @@ def test_filled_values_follow_the_rest_of_the_row(run: Run, tmp_path: Path) -> N
         found = pq.read_table(path.with_name("xy.imputed.parquet"))
         filled = found[name].to_numpy()[hidden]
         assert np.corrcoef(filled, values[name][hidden])[0, 1] > 0.95
+
+
+def test_no_copy_of_the_rows_stays(run: Run, stored: Path) -> None:
+    assert run("augment", stored, "--target", "paid").code == 0
+    names = {path.name for path in stored.parent.rglob("*") if path.is_file()}
+    assert names == {"orders.parquet", "orders.augmented.parquet", "orders.augmented.report.html"}
+
+
+def test_how_many_threads_draw_changes_nothing(
+    run: Run, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for workers in ("1", "3"):
+        monkeypatch.setenv("GMKIT_WORKERS", workers)
+        augmented(run, stored, "-n", 60_000, out=f"{workers}.parquet")
+        files.append(stored.with_name(f"{workers}.parquet").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_private_training_tells_its_figures(run: Run, stored: Path) -> None:
+    pytest.importorskip("opacus")
+    words = ["--dp-epsilon", 3, "--set", "training.steps=5", "--json"]
+    outcome = run("augment", stored, "--only-synthetic", "-n", 100, *words)
+    assert outcome.code == 0, outcome.err
+    privacy = outcome.json["privacy"]
+    assert 2.5 < privacy["epsilon"] <= 3
+    assert 0 < privacy["delta"] < 1e-3
+    assert outcome.json["rules"] == []
+    page = Path(outcome.json["report"]).read_text()
+    assert "Differentially private: epsilon" in page
+    assert "does not cover each column" in page
+    found = pq.read_table(outcome.json["out"])
+    assert not set(found["note"].to_pylist()) & set(pq.read_table(stored)["note"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--only-synthetic", "--where", "paid=true"], ["--only-synthetic", "--model", "gan"]],
+)
+def test_what_private_training_cannot_protect(run: Run, stored: Path, words: list[str]) -> None:
+    pytest.importorskip("opacus")
+    outcome = run("augment", stored, "--dp-epsilon", 3, *words)
+    assert outcome.code == 2, outcome.err
+    assert not stored.with_name("orders.augmented.parquet").exists()

@@ -150,9 +150,9 @@ def test_rows_are_added_only_if_they_help(
     class Judge:
         measure, possible = "AUC", True
 
-        def __init__(self, *_: Any) -> None: ...
+        def __init__(self, *_: Any, **__: Any) -> None: ...
 
-        def score(self, rows: pa.Table) -> float:
+        def score(self, rows: pa.Table, learner: int) -> float:
             return rows.num_rows / 10_000 * (1 if helps else -1)
 
     monkeypatch.setattr(gate, "Task", Judge)
@@ -161,8 +161,14 @@ def test_rows_are_added_only_if_they_help(
     outcome = run("augment", path, "--target", "label", "--no-harm", "--no-report", "--json")
     assert outcome.code == 0, outcome.err
     verdict = outcome.json["gate"]
-    assert verdict["amount"] == (2.0 if helps else 0)
-    assert outcome.json["synthetic"] == (300 if helps else 0)
+    assert verdict["amount"] == (5.0 if helps else 0)
+    assert {trial["generator"] for trial in verdict["trials"]} == {
+        "trees",
+        "smote",
+        "copula",
+        "noise",
+    }
+    assert outcome.json["synthetic"] == (750 if helps else 0)
     assert ("helps to predict 'label'" if helps else "would not help") in verdict["sentence"]
     assert pq.read_metadata(outcome.json["out"]).num_rows == 150 + outcome.json["synthetic"]
 
@@ -184,3 +190,18 @@ def test_files_of_anybody_are_judged(run: Callable[..., Any], tmp_path: Path) ->
     assert "has no such column" in odd.err
     assert run("evaluate").code == 2
     assert run("evaluate", "runs/x", *words).code == 2
+
+
+def test_polars_goes_in_and_out() -> None:
+    polars = pytest.importorskip("polars")
+    data = polars.from_pandas(frame(200))
+    found = gmkit.Augmenter(target="label").fit(data).sample(50)
+    assert isinstance(found, polars.DataFrame)
+    assert found.schema == data.schema
+    features, labels = data.drop("label"), data["label"]
+    more, classes = gmkit.Augmenter().fit_resample(features, labels)
+    assert isinstance(more, polars.DataFrame)
+    assert isinstance(classes, polars.Series)
+    assert classes.dtype == labels.dtype
+    assert len(set(classes.value_counts()["count"].to_list())) == 1
+    assert more.schema == features.schema

@@ -64,6 +64,18 @@ def test_nested_columns(run: Run, tmp_path: Path) -> None:
     refused(run("augment", path), 3, "column 'x'", "nested values (list<", "leave it out")
 
 
+def test_nested_columns_of_many_rows(run: Run, tmp_path: Path) -> None:
+    path = write(tmp_path, x=[{"a": 1}] * 80, y=list(range(80)))
+    refused(run("augment", path), 3, "column 'x'", "nested values (struct<")
+
+
+def test_texts_as_views(run: Run, tmp_path: Path) -> None:
+    views = pa.array(["a", "b", None] * 100, pa.string_view())
+    path = write(tmp_path, x=views, y=RNG.normal(size=300))
+    assert pq.read_schema(path).field("x").type == pa.string_view()
+    assert works(run, path, "--target", "x", "-n", 50)["x"].null_count < 50
+
+
 def test_no_rows(run: Run, tmp_path: Path) -> None:
     refused(run("augment", write(tmp_path, x=pa.array([], pa.int64()))), 3, "has no rows")
 

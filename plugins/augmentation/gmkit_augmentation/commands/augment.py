@@ -23,7 +23,9 @@ Columns = Annotated[
 Constraint = Annotated[
     list[str] | None,
     typer.Option(
-        "--constraint", metavar="RULE", help='Must hold in each new row: "start<=end". Repeatable.'
+        "--constraint",
+        metavar="RULE",
+        help='Must hold: "start<=end", "unique(a,b)", "fixed(a,b)", "total=net+tax".',
     ),
 ]
 
@@ -55,11 +57,23 @@ def augment(
             help='Classes to make equally many, or one value and its share: "label=1:0.3".',
         ),
     ] = "",
+    group_key: Annotated[
+        str,
+        typer.Option(
+            "--group-key", metavar="COLUMN", help="Rows that share it belong together: customer."
+        ),
+    ] = "",
     constraint: Constraint = None,
     no_harm: Annotated[
         bool,
-        typer.Option("--no-harm", help="Add rows only if they help to predict --target."),
+        typer.Option("--no-harm", help="Add rows only if they help to predict --target; pick how."),
     ] = False,
+    dp_epsilon: Annotated[
+        float | None,
+        typer.Option(
+            "--dp-epsilon", min=0.01, help="Differentially private training (gmkit[dp]): say 3."
+        ),
+    ] = None,
     columns: Columns = None,
     model: Model = "",
     seed: Seed = None,
@@ -85,15 +99,16 @@ def augment(
         from gmkit.cli.progress import TerminalObserver
         from gmkit_augmentation.augmenting import Request
         from gmkit_augmentation.augmenting import augment as run
-        from gmkit_augmentation.columns_file import read_kinds
-        from gmkit_augmentation.learning import MODEL, Plan
+        from gmkit_augmentation.columns_file import read_constraints, read_kinds
+        from gmkit_augmentation.learning import MODEL, PRIVATE_MODEL, Plan
     plan = Plan(
-        model=model or MODEL,
+        model=model or (MODEL if dp_epsilon is None else PRIVATE_MODEL),
         target=target,
         kinds=read_kinds(columns) if columns else {},
         seed=seed or 0,
         time_budget=time_budget,
         settings=changed,
+        epsilon=dp_epsilon,
     )
     request = Request(
         data,
@@ -102,8 +117,10 @@ def augment(
         only_synthetic,
         tuple(where or ()),
         balance,
-        tuple(constraint or ()),
+        (*(constraint or ()), *(read_constraints(columns) if columns else ())),
         no_harm,
+        bool(model),
+        group_key,
         plan,
     )
     observer = TerminalObserver(err)
@@ -137,11 +154,15 @@ def _reporter(request: Any, figures: dict[str, Any], observer: Any) -> Any:
 
 def _told(result: Any, figures: dict[str, Any]) -> str:
     """The outcome in a few lines."""
+    from gmkit_augmentation.augmenting import privacy_sentence
+
     lines = [
         f"{result.original:,} original and {result.synthetic:,} synthetic rows in {result.out}"
     ]
     lines += [result.gate.sentence()] if result.gate else []
     lines += [f"Kept in every new row: {', '.join(result.rules)}"] if result.rules else []
+    if result.privacy:
+        lines.append(privacy_sentence(result.privacy))
     guard = result.guard
     if guard["copies_left"]:
         lines.append(
@@ -161,14 +182,15 @@ def show_columns(request: Any, observer: Any, *, json: bool) -> None:
     from gmkit_augmentation.domain import TablesDomain
     from gmkit_augmentation.learning import inferred, sampled_rows
     from gmkit_augmentation.rules import found_rules
+    from gmkit_augmentation.views import Workable
 
-    source = open_source(request.data, domain=TablesDomain())
+    source = Workable(open_source(request.data, domain=TablesDomain()))
     check(request, source)
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     codec, rules = inferred(rows, request.plan), found_rules(rows)
     sorts = {"levels": "category"}
     kinds = {name: sorts.get(c.sort, c.sort) for name, c in codec.columns.items()}
-    types = {field.name: str(field.type) for field in source.schema}
+    types = {field.name: str(field.type) for field in source.stored}
     result = {
         "rows": source.count(),
         "columns": {
