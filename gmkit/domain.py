@@ -91,3 +91,10 @@ class Domain(ABC):
         """A picture of the first records, SVG or PNG, for ``samples.svg`` or ``samples.png`` of a
         run; None for none. It is given up to 64 records."""
         return None
+
+
+def installed_domain(name: str) -> Domain:
+    """The domain of that name, of any installed plugin. Raises PluginError, with a hint, for none."""
+    from gmkit.plugins import registry
+
+    return registry().domain(name)

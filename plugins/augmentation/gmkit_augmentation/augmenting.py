@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
 from gmkit.data.source import Source, open_source
 from gmkit.errors import ConfigError
@@ -20,7 +21,7 @@ from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.gate import Verdict, verdict
 from gmkit_augmentation.keeping import FairSample
-from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.learning import Learned, Plan, check_column
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import found_rules
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gmkit.codecs.tables import TableCodec
 from gmkit.domain import Domain
-from gmkit_augmentation.row_keys import row_keys
+from gmkit.codecs.tables.row_keys import row_keys
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gmkit.codecs.tables.columns import Column, Identifier, Text
 from gmkit_augmentation.conditions import Condition, Mask, all_of
-from gmkit_augmentation.row_keys import row_keys
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit_augmentation.rules import Rules
 
 ROUNDS = 20

@@ -10,15 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
-from gmkit.data.source import Source
 from gmkit.errors import DataError, did_you_mean
 from gmkit.observer import Observer
-from gmkit.randomness import derive
 
 if TYPE_CHECKING:
     import gmkit
@@ -125,30 +122,6 @@ def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
 def held_out(rows: int) -> float:
     """The share of the rows that figures are measured with: a tenth, of many rows less."""
     return 0.0 if rows < FEW else min(0.1, HELD_OUT / rows)
-
-
-def sampled_rows(source: Source, limit: int, seed: int, observer: Observer) -> pa.Table:
-    """All rows, or ``limit`` of them at random, in their order."""
-    total = source.count()
-    rng = np.random.default_rng(derive(seed, "rows"))
-    chosen = None
-    if total is not None and total > limit:
-        chosen = np.sort(rng.choice(total, limit, replace=False))
-    parts: list[pa.RecordBatch] = []
-    begin = 0
-    for batch in source.batches(65_536):
-        end = begin + len(batch)
-        if chosen is not None:
-            low, high = np.searchsorted(chosen, [begin, end])
-            batch = batch.take(pa.array(chosen[low:high] - begin))
-        parts.append(batch)
-        begin = end
-        observer.advance(begin, total)
-    table = pa.Table.from_batches(parts, source.schema)
-    if table.num_rows > limit:  # a format that does not know its number of rows
-        rows = np.sort(rng.choice(table.num_rows, limit, replace=False))
-        table = table.take(pa.array(rows))
-    return table
 
 
 def check_column(name: str, schema: pa.Schema, option: str) -> None:
