@@ -33,22 +33,49 @@ class Scale(Stored):
         """How many held-out scores are as high, (N,)."""
         return len(self.known) - torch.searchsorted(self.known, scores.double().contiguous())
 
-    def surprise(self, scores: Tensor) -> Tensor:
-        """− log p in nats, (N,). Beyond the highest held-out score it goes on with that of an
-        exponential tail, logarithmically damped: how far beyond still counts, but no single
-        scorer can outvote all others."""
-        count = len(self.known)
-        scores = scores.double().nan_to_num(nan=0.0, posinf=1e300, neginf=-1e300)
-        within = -torch.log((1 + self.at_least(scores)) / (count + 1))
-        if not count:
-            return torch.zeros_like(scores)
-        # between two held-out scores p is that of the lower: ties in rank stay in order
-        first = max(0, count - max(2, int(TAIL * count)))
-        threshold, top = self.known[first], self.known[-1]
-        spread = (self.known[first:] - threshold).mean().clamp(min=1e-9 * (1 + threshold.abs()))
-        end = float(np.log(count + 1))
-        beyond = torch.log1p(((scores - top) / spread).clamp(min=0, max=1e6))
-        return torch.where(scores > top, end + beyond, within)
+    def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
+        """− log p in nats, (N,). ``own``: the scores are the held-out ones themselves, each to be
+        compared with all others."""
+        return _surprise(self.known.unsqueeze(0), scores.unsqueeze(0), own)[0]
+
+
+class FieldScale(Stored):
+    """Held-out scores of several fields (F, n), ascending: what is usual in one need not be in
+    another."""
+
+    parts = {"known": torch.float64}  # noqa: RUF012
+    known: Tensor
+
+    def fit(self, scores: Tensor) -> None:
+        """(F, n) of held-out records."""
+        self.keep(known=scores.double().nan_to_num(nan=0.0).sort(dim=1).values)
+
+    def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
+        """− log p of the field that is most unusual, (N,), of scores (F, N)."""
+        return _surprise(self.known, scores, own).amax(0)
+
+
+def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:
+    """− log p (F, N) of scores (F, N) against held-out ones (F, n), ascending.
+
+    Beyond the highest it goes on with the distance in units of the outer twentieth's spread,
+    logarithmically damped: how far beyond still counts, but no single scorer outvotes all others.
+    """
+    count = known.shape[1]
+    scores = scores.double().nan_to_num(nan=0.0, posinf=1e300, neginf=-1e300).contiguous()
+    if count <= own:
+        return torch.zeros_like(scores)
+    as_high = count - torch.searchsorted(known, scores)
+    first = max(0, count - max(2, int(TAIL * count)))
+    threshold, top = known[:, first : first + 1], known[:, -1:]
+    spread = (known[:, first:] - threshold).mean(1, keepdim=True)
+    spread = torch.maximum(spread, 1e-9 * (1 + threshold.abs()))
+    if own:  # without itself among them, or others would seem more unusual than these ever can
+        as_high, count = as_high - 1, count - 1
+        top = torch.where(scores >= top, known[:, -2:-1], top)
+    within = -torch.log((1 + as_high.clamp(min=0)) / (count + 1))
+    beyond = torch.log1p(((scores - top) / spread).clamp(min=0, max=1e6))
+    return torch.where(scores > top, float(np.log(count + 1)) + beyond, within)
 
 
 def false_discoveries(p_values: Floats, rate: float) -> float:

@@ -1,9 +1,11 @@
-"""Several scorers as one: each score becomes a surprise by held-out records, and these add up.
+"""Several scorers as one: each score becomes a p-value by held-out records, and these are joined by
+their harmonic mean (Wilson 2019).
 
-    S(x) = Σ_m − log p_m(x),    p_m: conformal against the held-out scores of scorer m
+    S(x) = log Σ_m 1 / p_m(x),    p_m: conformal against the held-out scores of scorer m
 
-A scorer that tells fields apart counts twice: by its total, and by its most unusual field, since a
-single broken value drowns in the sum over many.
+The smallest p-values decide: a record is unusual if it is so in one way, while a sum of logarithms
+asks that it be so in most. A scorer that tells fields apart counts twice: by its total, and by its
+most unusual field, since a single broken value drowns in the sum over many.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gmkit.fields import FieldScores
-from gmkit.scoring.calibration import Scale
+from gmkit.scoring.calibration import FieldScale, Scale
 from gmkit.scoring.scorer import Rows, Scorer
 from gmkit.scoring.stored import Stored
 
@@ -41,8 +43,8 @@ class Judge(Stored):
     def __init__(self, scorers: Mapping[str, Scorer]) -> None:
         super().__init__()
         self.scorers = nn.ModuleDict(scorers)
-        kinds = [(n, k) for n, s in scorers.items() for k in _kinds(s)]
-        self.scales = nn.ModuleDict({f"{name}-{kind}": Scale() for name, kind in kinds})
+        self.totals = nn.ModuleDict({name: Scale() for name in scorers})
+        self.fields = nn.ModuleDict({n: FieldScale() for n, s in scorers.items() if s.by_field})
         self.whole = Scale()
 
     @property
@@ -56,11 +58,13 @@ class Judge(Stored):
         self.keep(
             usual=torch.tensor([float(v.mean()) for s in scores.values() for v in s.fields.values()])
         )
-        for name, value in self._statistics(scores).items():
-            scale = self.scales[name]
-            assert isinstance(scale, Scale)
-            scale.fit(value)
-        self.whole.fit(self._total(scores))
+        for name, found in scores.items():
+            total, fields = self.totals[name], self._field_scale(name)
+            assert isinstance(total, Scale)
+            total.fit(found.total)
+            if fields is not None and found.fields:
+                fields.fit(torch.stack(list(found.fields.values())))
+        self.whole.fit(self._total(scores, own=True))
 
     def judge(self, rows: Rows) -> Judged:
         """Of any records."""
@@ -92,24 +96,24 @@ class Judge(Stored):
             if s.fields
         }
 
-    def _statistics(self, scores: Mapping[str, FieldScores]) -> dict[str, Tensor]:
-        found = {f"{name}-total": s.total.double() for name, s in scores.items()}
-        for name, fields in self._excess(scores).items():
-            found[f"{name}-field"] = torch.stack(list(fields.values())).amax(0)
-        return {name: found[name] for name in self.scales if name in found}
+    def _field_scale(self, name: str) -> FieldScale | None:
+        scale = self.fields[name] if name in self.fields else None
+        assert scale is None or isinstance(scale, FieldScale)
+        return scale
 
-    def _surprises(self, scores: Mapping[str, FieldScores]) -> dict[str, Tensor]:
+    def _surprises(
+        self, scores: Mapping[str, FieldScores], own: bool = False
+    ) -> dict[str, Tensor]:
         found = {}
-        for name, value in self._statistics(scores).items():
-            scale = self.scales[name]
-            assert isinstance(scale, Scale)
-            found[name] = scale.surprise(value)
+        for name, score in scores.items():
+            total, fields = self.totals[name], self._field_scale(name)
+            assert isinstance(total, Scale)
+            found[f"{name}-total"] = total.surprise(score.total, own=own)
+            if fields is not None and score.fields:
+                parts = torch.stack([value.double() for value in score.fields.values()])
+                found[f"{name}-field"] = fields.surprise(parts, own=own)
         return found
 
-    def _total(self, scores: Mapping[str, FieldScores]) -> Tensor:
-        surprises = list(self._surprises(scores).values())
-        return torch.stack(surprises).sum(0)
-
-
-def _kinds(scorer: Scorer) -> tuple[str, ...]:
-    return ("total", "field") if scorer.by_field else ("total",)
+    def _total(self, scores: Mapping[str, FieldScores], own: bool = False) -> Tensor:
+        surprises = list(self._surprises(scores, own).values())
+        return torch.stack(surprises).logsumexp(0)

@@ -29,9 +29,10 @@ from gmkit.trunks import TrunkConfig
 MEMBERS = ("neighbours", "conditional", "network", "tails")
 ROBUST = ("forest", "tails")
 """What says which records to leave out where some of them are abnormal."""
-MANY = 4000
+MANY = 2000
 """Records from which on one split is enough."""
-FEW = 1500
+WIDE = 150
+"""Columns from which on one split must do."""
 KEPT = 2000
 """Records kept to draw near to."""
 BANDWIDTH = 0.1
@@ -116,16 +117,16 @@ class Detector(Family):
         total = len(next(iter(data.values())))
         chosen = torch.randperm(total, generator=rng, device=rng.device)[: self.config.rows].cpu()
         rows = len(chosen)
-        splits = self.config.splits or (1 if rows >= MANY else 3 if rows >= FEW else 5)
-        splits = max(1, min(splits, rows))
+        whole = {name: data[name][chosen].cpu() for name in self.space.names}
+        self.splits.features.fit(self.space.pick(whole, slice(None), "cpu"))
+        few = 1 if rows >= MANY or self.splits.features.width > WIDE else 3
+        splits = max(1, min(self.config.splits or few, rows))
         if splits > 1:
             part = torch.arange(rows) % splits
         else:
             held = min(max(1, int(self.config.held_out * rows)), 5000)
             part = torch.where(torch.arange(rows) < held, 0, -1)
         self.splits.keep(rows=chosen, part=part, number=torch.tensor([splits]))
-        whole = {name: data[name][chosen].cpu() for name in self.space.names}
-        self.splits.features.fit(self.space.pick(whole, slice(None), "cpu"))
         self._make_judges(splits)
         for name, place in self._stored.items():
             kept = data[name][chosen[:KEPT]].cpu() if name in data else torch.zeros(0)

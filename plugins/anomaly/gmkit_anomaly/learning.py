@@ -15,12 +15,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Codec
+from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.errors import DataError
 from gmkit.observer import Observer
-from gmkit_anomaly.detector import Detector
+from gmkit_anomaly.judging import Judging, judging
+from gmkit_anomaly.reasons import Reason, reasons_of
 
 if TYPE_CHECKING:
     import gmkit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MODEL = "detector"
 ROWS = 100_000
 """Records learned from; of more so many at random."""
+LEAST = 5
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ class Scores:
 
 
 class Learned:
-    """A run that judges. Its folder is temporary, or ``keep``, or one that was there before."""
+    """A run that judges. Its folder is temporary, or stays."""
 
-    def __init__(self, run: gmkit.Run, temporary: Path | None = None) -> None:
+    def __init__(self, run: gmkit.Run, judge: Judging, temporary: Path | None = None) -> None:
         self.run = run
+        self._judge = judge
         self._temporary = temporary
+        self.rows = run.manifest.data.rows
+        """Learned from."""
 
     @property
     def codec(self) -> Codec:
@@ -68,35 +73,62 @@ class Learned:
         return self.run.codec
 
     @property
-    def detector(self) -> Detector:
-        """The run's family."""
-        assert isinstance(self.run.family, Detector)
-        return self.run.family
+    def domain(self) -> str:
+        """Its name."""
+        return self.run.config.domain
 
     @property
     def known(self) -> NDArray[np.float64]:
         """Scores of held-out records, ascending."""
-        return np.asarray(self.detector.known.double())
+        return np.asarray(self._judge.known.double())
 
     def owners(self) -> dict[str, str]:
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):
-            return {name: name for name in self.detector.space.names}
+            return {name: name for name in self.run.family.space.names}
         columns = self.codec.columns
         return {part: name for name, column in columns.items() for part in column.fields()}
 
-    def scores(self, records: pa.RecordBatch) -> Scores:
-        """Of records as the codec reads them. Raises DataError for those it cannot."""
+    def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Batch:
+        """Raises DataError for records that the codec cannot take, counted from ``first_row``."""
+        try:
+            if not isinstance(self.codec, TableCodec):
+                prepared = self.codec.prepare(records, first_row)
+                if prepared.rejects or len(prepared.records) != len(records):
+                    reject = prepared.rejects[0] if prepared.rejects else None
+                    raise DataError(
+                        reject.reason if reject else "some records become several",
+                        row=None if reject is None else reject.row - first_row,
+                        column=reject.column if reject else "",
+                    )
+                records = prepared.records
+            encoded = self.codec.encode(records)
+        except DataError as error:
+            row = None if error.row is None else error.row + first_row
+            raise DataError(
+                error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
+            ) from error
+        return self.run.family.space.pick(encoded, slice(None), "cpu")
+
+    def scores(self, batch: Batch, *, columns: bool) -> Scores:
+        """Of encoded records."""
         with torch.no_grad():
-            batch = self.detector.space.pick(self.codec.encode(records), slice(None), "cpu")
-            judged = self.detector.judge(batch)
-            p_values = self.detector.p_values(judged)
-        columns: dict[str, NDArray[np.float64]] = {}
-        owners = self.owners()
-        for name, value in judged.fields.items():
-            column, found = owners[name], np.asarray(value.double())
-            columns[column] = np.maximum(columns[column], found) if column in columns else found
-        return Scores(np.asarray(judged.score), np.asarray(p_values), columns)
+            judged = self._judge.judge(batch)
+            p_values = self._judge.p_values(judged)
+        found: dict[str, NDArray[np.float64]] = {}
+        if columns:
+            owners = self.owners()
+            for name, value in judged.fields.items():
+                column, nats = owners.get(name, name), np.asarray(value.double())
+                found[column] = np.maximum(found[column], nats) if column in found else nats
+        return Scores(np.asarray(judged.score), np.asarray(p_values), found)
+
+    def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
+        """For each of some records, as the codec reads them."""
+        found = self.scores(self.encode(records), columns=True).columns
+        if not found:
+            return [[] for _ in range(len(records))]
+        return reasons_of(self.run.family, self.codec, records, found)
 
     def __enter__(self) -> Self:
         return self
@@ -121,10 +153,10 @@ def learned_from(
     """Train. Raises GmkitError's subclasses."""
     import gmkit
 
-    if rows.num_rows < 2:
+    if rows.num_rows < LEAST:
         raise DataError(
-            f"{rows.num_rows} row(s) to learn from: what is usual cannot be told from so few",
-            hint="Give more rows, or known-normal ones with --train.",
+            f"{rows.num_rows} record(s) to learn from: what is usual cannot be told from so few",
+            hint="Give more of them, or known-normal ones with --train.",
         )
     temporary = None if keep else Path(tempfile.mkdtemp(prefix="gmkit-anomaly-"))
     try:
@@ -138,18 +170,23 @@ def learned_from(
             time_budget=plan.time_budget,
             observer=observer,
         )
+        return Learned(run, judging(run, plan.scorers, observer), temporary)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return Learned(run, temporary)
+
+
+def reopened(folder: Path, plan: Plan, observer: Observer) -> Learned:
+    """A finished run. Raises ArtifactError for a damaged one."""
+    import gmkit
+
+    run = gmkit.load(folder)
+    return Learned(run, judging(run, plan.scorers, observer))
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if plan.model == MODEL:
-        settings["family"] = {
-            "contaminated": plan.contaminated,
-            "members": list(plan.scorers),
-        }
+        settings["family"] = {"contaminated": plan.contaminated, "members": list(plan.scorers)}
     return merge(settings, plan.settings)

@@ -10,6 +10,7 @@ one pass gives all leave-one-out predictions. It sees what is smooth, where tree
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -18,13 +19,13 @@ from torch.nn.functional import silu
 from gmkit.fields import FieldScores
 from gmkit.scoring import Rows, Scorer
 
-HIDDEN = 64
-STEPS = 800
-BATCH = 128
+HIDDEN = 48
+STEPS = 500
+BATCH = 64
 RATE = 5e-3
 REACH = 5.0
 """Spreads at which an input ends, so that one wild value does not make all others look wild."""
-MOST = 400
+MOST = 200
 """Columns; of wider matrices those that vary most."""
 _ROOM = 4_000_000
 
@@ -68,15 +69,14 @@ class Network(Scorer):
             "offset": (2, count),
         }
         sizes = {"inward": 1 / math.sqrt(max(1, count)), "bias": 0.1, "mean": 0.01, "spread": 0.01}
-        weights = {
-            name: (torch.randn(shape, generator=rng) * sizes.get(name, 0.0)).requires_grad_()
+        drawn = [
+            torch.randn(shape, generator=rng).flatten() * sizes.get(name, 0.0)
             for name, shape in shapes.items()
-        }
+        ]
+        flat = torch.cat(drawn)  # one tensor: an optimiser's step costs by the number of tensors
         if count:
-            known = rows.matrix[:, chosen]
-            same = rows.features.group[chosen]
-            _train(weights, known, same, rng)
-        self.keep(chosen=chosen, **{name: value.detach() for name, value in weights.items()})
+            _train(flat, shapes, rows.matrix[:, chosen], rows.features.group[chosen], rng)
+        self.keep(chosen=chosen, **_parts(flat, shapes))
 
     @torch.no_grad()
     def score(self, rows: Rows) -> FieldScores:
@@ -96,30 +96,45 @@ class Network(Scorer):
         return FieldScores(fields, terms.sum(1))
 
 
-def _train(weights: dict[str, Tensor], known: Tensor, same: Tensor, rng: torch.Generator) -> None:
-    optimiser = torch.optim.AdamW(list(weights.values()), lr=RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=STEPS, pct_start=0.1
-    )
+def _parts(flat: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Views of one tensor."""
+    pieces = flat.split([math.prod(shape) for shape in shapes.values()])
+    return {name: p.view(shape) for p, (name, shape) in zip(pieces, shapes.items(), strict=True)}
+
+
+def _train(
+    flat: Tensor,
+    shapes: Mapping[str, tuple[int, ...]],
+    known: Tensor,
+    same: Tensor,
+    rng: torch.Generator,
+) -> None:
+    """``flat`` by ``STEPS`` of AdamW, the rate rising over a tenth and falling to zero."""
+    flat.requires_grad_()
+    optimiser = torch.optim.AdamW([flat], lr=RATE, weight_decay=1e-2, fused=True)
+    size = min(BATCH, len(known))
     with torch.enable_grad():
-        for _ in range(STEPS):
-            some = torch.randint(len(known), (min(BATCH, len(known)),), generator=rng)
-            loss = _nll(weights, known[some], same).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(list(weights.values()), 1.0)
+        for step in range(STEPS):
+            done = step / STEPS
+            rate = done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
+            optimiser.param_groups[0]["lr"] = RATE * max(rate, 1e-3)
+            some = torch.randint(len(known), (size,), generator=rng)
+            loss = _nll(_parts(flat, shapes), known[some], same).mean()
+            (slope,) = torch.autograd.grad(loss, flat)
+            flat.grad = slope * (1 / slope.norm().clamp(min=1.0))
             optimiser.step()
-            schedule.step()
+    flat.requires_grad_(False)
 
 
 def _nll(weights: dict[str, Tensor], value: Tensor, same: Tensor) -> Tensor:
     """(N, C) of values (N, C)."""
     seen = value.clamp(-REACH, REACH)
     inward = weights["inward"]
-    own = seen.unsqueeze(2) * inward
     apart = same.unsqueeze(0) != same.unsqueeze(1)
-    if int(apart.sum()) < len(same) * (len(same) - 1):  # columns that say the same go with it
+    if len(same.unique()) < len(same):  # columns that say the same go with it
         own = torch.einsum("nk,kj,kh->njh", seen, (~apart).to(seen), inward)
+    else:
+        own = seen.unsqueeze(2) * inward
     hidden = silu((seen @ inward + weights["bias"]).unsqueeze(1) - own)
     mean = (hidden * weights["mean"]).sum(2) + seen @ (weights["linear"] * apart)
     spread = ((hidden * weights["spread"]).sum(2) + weights["offset"][1]).clamp(-4, 2)
