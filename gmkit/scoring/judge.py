@@ -6,6 +6,9 @@ their harmonic mean (Wilson 2019).
 The smallest p-values decide: a record is unusual if it is so in one way, while a sum of logarithms
 asks that it be so in most. A scorer that tells fields apart counts twice: by its total, and by its
 most unusual field, since a single broken value drowns in the sum over many.
+
+Where what was learned from is itself in part abnormal, small p-values are the less reliable ones, and
+scorers do better by agreeing: then S(x) = Σ_m − log p_m(x), over the totals.
 """
 
 from __future__ import annotations
@@ -40,8 +43,9 @@ class Judge(Stored):
     parts = {"usual": torch.float64}  # noqa: RUF012
     usual: Tensor
 
-    def __init__(self, scorers: Mapping[str, Scorer]) -> None:
+    def __init__(self, scorers: Mapping[str, Scorer], *, agreeing: bool = False) -> None:
         super().__init__()
+        self.agreeing = agreeing
         self.scorers = nn.ModuleDict(scorers)
         self.totals = nn.ModuleDict({name: Scale() for name in scorers})
         self.fields = nn.ModuleDict({n: FieldScale() for n, s in scorers.items() if s.by_field})
@@ -115,5 +119,7 @@ class Judge(Stored):
         return found
 
     def _total(self, scores: Mapping[str, FieldScores], own: bool = False) -> Tensor:
-        surprises = list(self._surprises(scores, own).values())
-        return torch.stack(surprises).logsumexp(0)
+        surprises = self._surprises(scores, own)
+        if self.agreeing:
+            return torch.stack([surprises[f"{name}-total"] for name in scores]).sum(0)
+        return torch.stack(list(surprises.values())).logsumexp(0)

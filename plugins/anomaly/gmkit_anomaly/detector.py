@@ -27,8 +27,11 @@ from gmkit.scoring.stored import Stored, make_room
 from gmkit.trunks import TrunkConfig
 
 MEMBERS = ("neighbours", "conditional", "network", "tails")
-ROBUST = ("forest", "tails")
-"""What says which records to leave out where some of them are abnormal."""
+"""What wins where all that is learned from is normal,"""
+AGREEING = ("forest", "conditional", "network")
+"""and where some of it is not."""
+ROBUST = "forest"
+"""What says which records to leave out then."""
 MANY = 2000
 """Records from which on one split is enough."""
 WIDE = 150
@@ -103,7 +106,7 @@ class Detector(Family):
         held = self.splits.part == number
         known = rows.take(torch.nonzero(~held)[:, 0])
         if self.config.contaminated:
-            known = self._trimmed(known, rows.take(torch.nonzero(held)[:, 0]), rng)
+            known = self._trimmed(known, rng)
         judge = self._judges[number]
         for scorer in judge.scorers.values():
             assert isinstance(scorer, Scorer)
@@ -134,25 +137,20 @@ class Detector(Family):
             assert isinstance(part_, _Values)
             part_.keep(value=kept)
 
-    def _trimmed(self, known: Rows, held: Rows, rng: torch.Generator) -> Rows:
-        """Without the oddest, by scorers that hardly mind them."""
-        judge = Judge({name: self._kinds[name]() for name in ROBUST if name in self._kinds})
-        if not len(judge.scorers):
-            return known
-        for scorer in judge.scorers.values():
-            assert isinstance(scorer, Scorer)
-            scorer.fit(known, rng)
-        judge.calibrate(held)
-        score = judge.judge(known).score
-        kept = score.argsort(stable=True)[: max(1, int(len(known) * (1 - self.config.trim)))]
-        return known.take(kept.sort().values)
+    def _trimmed(self, known: Rows, rng: torch.Generator) -> Rows:
+        """Without the oddest, by a scorer that hardly minds them."""
+        scorer = self._kinds[ROBUST]()
+        scorer.fit(known, rng)
+        kept = scorer.score(known).total.argsort(stable=True)
+        count = max(1, int(len(known) * (1 - self.config.trim)))
+        return known.take(kept[:count].sort().values)
 
     def _make_judges(self, number: int) -> None:
-        names = self.config.members or list(MEMBERS) + (
-            ["forest"] if self.config.contaminated else []
-        )
+        usual = AGREEING if self.config.contaminated else MEMBERS
+        names = self.config.members or usual
         for _ in range(number):
-            self.judges.append(Judge({name: self._kinds[name]() for name in names}))
+            scorers = {name: self._kinds[name]() for name in names}
+            self.judges.append(Judge(scorers, agreeing=self.config.contaminated))
 
     def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """For as many splits as were stored."""
@@ -297,7 +295,7 @@ def _loaded(config: DetectorConfig) -> dict[str, type[Scorer]]:
                 f"family.members names {name!r}, which is no scorer that learns by itself",
                 hint=did_you_mean(name, known),
             )
-    return {name: known[name]() for name in dict.fromkeys([*config.members, *MEMBERS, *ROBUST])}
+    return {name: known[name]() for name in dict.fromkeys([*config.members, *MEMBERS, *AGREEING])}
 
 
 def _cut(batch: Batch) -> list[Batch]:

@@ -11,12 +11,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.columns import Levels
 from gmkit.codecs.tables.scaled_column import Scaled
+from gmkit.scoring.judge import Judge
+from gmkit.scoring.scorer import Rows
 from gmkit_anomaly.detector import Detector
 from gmkit_anomaly.members.conditional import Conditional
+from gmkit_anomaly.members.network import Network, expected
 
 MOST = 3
 """Columns named for a record."""
@@ -39,7 +43,8 @@ class Reason:
 
     def __str__(self) -> str:
         expected = f" (expected {self.expected})" if self.expected else ""
-        return f"{self.column} = {self.value}{expected}"
+        value = f" = {self.value}" if self.value else ""
+        return f"{self.column}{value}{expected}"
 
 
 def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, float]]]:
@@ -67,10 +72,10 @@ def reasons_of(
     found = strongest(columns)
     if not isinstance(codec, TableCodec):
         return [[Reason(name, "", "", nats) for name, nats in row] for row in found]
-    expected = _Expected(detector, codec, records)
+    rest = _Expected(detector, codec, records)
     return [
         [
-            Reason(name, _shown(records.column(name)[row]), expected.told(row, name), nats)
+            Reason(name, _shown(records.column(name)[row]), rest.told(row, name), nats)
             for name, nats in reasons
         ]
         for row, reasons in enumerate(found)
@@ -94,14 +99,8 @@ class _Expected:
             self._places.setdefault(names[field], []).append(place)
         batch = detector.space.pick(codec.encode(records), slice(None), "cpu")
         rows = detector.rows(batch)
-        judge = next(iter(detector.judges))
-        scorer = next((s for s in judge.scorers.values() if isinstance(s, Conditional)), None)
         with torch.no_grad():
-            if scorer is not None and len(scorer.targets):
-                mean, deviation = scorer.expected(rows)
-            else:
-                mean = torch.zeros(rows.matrix.shape, dtype=torch.float64)
-                deviation = torch.ones_like(mean)
+            mean, deviation = _expectation(detector, rows)
         scale, centre = features.scale.double(), features.centre.double()
         self._mean = (mean * scale + centre).numpy()
         self._deviation = (deviation * scale).numpy()
@@ -139,6 +138,30 @@ class _Expected:
         if code < len(column.values):
             return _shown(column.values[code])
         return "missing" if code == column.size - 1 else "a rarer value"
+
+
+def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
+    """(N, D) means and deviations of the scorer to which a value is the stranger; of the column
+    alone where no scorer tells."""
+    mean = torch.zeros(rows.matrix.shape, dtype=torch.float64)
+    deviation = torch.ones_like(mean)
+    farthest = torch.full_like(mean, -1.0)
+    judge = next(iter(detector.judges))
+    assert isinstance(judge, Judge)
+    for scorer in judge.scorers.values():
+        if isinstance(scorer, Conditional) and len(scorer.targets):
+            told = scorer.expected(rows)
+        elif isinstance(scorer, Network):
+            told = expected(scorer, rows)
+        else:
+            continue
+        # classes are shares, which trees tell and a regression only about
+        far = ((rows.matrix - told[0]) / told[1]).abs() * rows.features.real
+        better = far > farthest
+        mean = torch.where(better, told[0], mean)
+        deviation = torch.where(better, told[1], deviation)
+        farthest = torch.where(better, far, farthest)
+    return mean, deviation
 
 
 def _offsets(detector: Detector) -> dict[str, int]:

@@ -46,8 +46,8 @@ def page(request: Request, result: Result) -> Page:
                 "Threshold",
                 "-" if np.isnan(result.threshold) else f"{result.threshold:.2f}",
                 "",
-                "The lowest score that is flagged. A score adds up how unlikely a record is for each "
-                "scorer, in nats: 2.3 more is ten times as unlikely.",
+                "The lowest score that is flagged. Scores are logarithms of how unlikely a record is "
+                "(log of the sum of 1/p over all scorers): 2.3 more is ten times as unlikely.",
             ),
         ]
     )

@@ -21,6 +21,7 @@ from gmkit.scoring import Rows, Scorer
 
 HIDDEN = 48
 STEPS = 500
+"""At most; few records need fewer."""
 BATCH = 64
 RATE = 5e-3
 REACH = 5.0
@@ -96,6 +97,20 @@ class Network(Scorer):
         return FieldScores(fields, terms.sum(1))
 
 
+def expected(network: Network, rows: Rows) -> tuple[Tensor, Tensor]:
+    """What the other columns let expect of each, in the numbers of ``Features``: means and standard
+    deviations (N, D); NaN where the network tells nothing."""
+    means = torch.full(rows.matrix.shape, math.nan, dtype=torch.float64)
+    deviations = means.clone()
+    if len(network.chosen):
+        weights = {name: getattr(network, name) for name in network.parts}
+        same = rows.features.group[network.chosen]
+        mean, spread = _told(weights, rows.matrix[:, network.chosen], same)
+        means[:, network.chosen] = mean.double()
+        deviations[:, network.chosen] = spread.exp().double()
+    return means, deviations
+
+
 def _parts(flat: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Views of one tensor."""
     pieces = flat.split([math.prod(shape) for shape in shapes.values()])
@@ -112,10 +127,10 @@ def _train(
     """``flat`` by ``STEPS`` of AdamW, the rate rising over a tenth and falling to zero."""
     flat.requires_grad_()
     optimiser = torch.optim.AdamW([flat], lr=RATE, weight_decay=1e-2, fused=True)
-    size = min(BATCH, len(known))
+    size, steps = min(BATCH, len(known)), min(STEPS, 50 + 2 * len(known))
     with torch.enable_grad():
-        for step in range(STEPS):
-            done = step / STEPS
+        for step in range(steps):
+            done = step / steps
             rate = done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
             optimiser.param_groups[0]["lr"] = RATE * max(rate, 1e-3)
             some = torch.randint(len(known), (size,), generator=rng)
@@ -128,6 +143,13 @@ def _train(
 
 def _nll(weights: dict[str, Tensor], value: Tensor, same: Tensor) -> Tensor:
     """(N, C) of values (N, C)."""
+    mean, spread = _told(weights, value, same)
+    z = (value - mean) * torch.exp(-spread)
+    return 2.5 * torch.log1p(z.square() / 4) + spread
+
+
+def _told(weights: dict[str, Tensor], value: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log spread of each column, of the columns of other groups; (N, C) each."""
     seen = value.clamp(-REACH, REACH)
     inward = weights["inward"]
     apart = same.unsqueeze(0) != same.unsqueeze(1)
@@ -137,6 +159,5 @@ def _nll(weights: dict[str, Tensor], value: Tensor, same: Tensor) -> Tensor:
         own = seen.unsqueeze(2) * inward
     hidden = silu((seen @ inward + weights["bias"]).unsqueeze(1) - own)
     mean = (hidden * weights["mean"]).sum(2) + seen @ (weights["linear"] * apart)
-    spread = ((hidden * weights["spread"]).sum(2) + weights["offset"][1]).clamp(-4, 2)
-    z = (value - mean - weights["offset"][0]) * torch.exp(-spread)
-    return 2.5 * torch.log1p(z.square() / 4) + spread
+    spread = (hidden * weights["spread"]).sum(2) + weights["offset"][1]
+    return mean + weights["offset"][0], spread.clamp(-4, 2)
