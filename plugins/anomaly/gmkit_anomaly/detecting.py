@@ -6,6 +6,7 @@ Memory holds two numbers a record, and what was learned.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.labels import label_notes
 from gmkit_anomaly.learning import Learned, Plan, learned_from, reopened
 from gmkit_anomaly.reasons import Reason, told
+from gmkit_anomaly.windows import windowed
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
 CHUNK = 65_536
@@ -52,6 +54,8 @@ class Request:
     ignore: tuple[str, ...] = ()
     keep: Path | None = None
     """Where the trained run shall stay."""
+    window: int | None = None
+    """Rows before that a row of a time series is judged by."""
     plan: Plan = field(default_factory=Plan)
 
 
@@ -109,28 +113,46 @@ class opened:  # noqa: N801 - used as a function
         if request.run is not None:
             self._learned = reopened(request.run, request.plan, observer)
             return self._learned, _open(request, request.data, self._learned.domain)
-        domain = request.plan.domain
-        source = _open(request, request.data, domain)
-        learning = source if request.train is None else _open(request, request.train, domain)
-        observer.stage(f"Reading {learning.name}")
-        rows = sampled_rows(learning, request.plan.rows, request.plan.seed, observer)
-        for name in request.ignore:
-            if name not in rows.column_names:
-                raise DataError(
-                    "--ignore names a column that is not there",
-                    file=learning.name,
-                    column=name,
-                    hint=did_you_mean(name, rows.column_names),
-                )
-        rows = rows.drop_columns(list(request.ignore))
-        if not rows.num_columns:
-            raise DataError("no column is left to learn from", file=learning.name)
-        self._learned = learned_from(rows, request.plan, observer, request.keep)
+        source = _open(request, request.data, request.plan.domain)
+        self._learned = learned_apart(request, observer, source)
         return self._learned, source
-
     def __exit__(self, *_: object) -> None:
         if self._learned is not None:
             self._learned.close()
+
+
+def learned_apart(request: Request, observer: Observer, source: Source | None = None) -> Learned:
+    """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
+    if request.run is not None:
+        return reopened(request.run, request.plan, observer)
+    if request.train is not None or source is None:
+        source = open_source(request.train, domain=installed_domain(request.plan.domain))
+    observer.stage(f"Reading {source.name}")
+    if request.window is None:
+        rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
+    else:
+        rows = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
+    for name in request.ignore:
+        if name not in rows.column_names:
+            raise DataError(
+                "--ignore names a column that is not there",
+                file=source.name,
+                column=name,
+                hint=did_you_mean(name, rows.column_names),
+            )
+    rows = rows.drop_columns(list(request.ignore))
+    if not rows.num_columns:
+        raise DataError("no column is left to learn from", file=source.name)
+    return learned_from(rows, request.plan, observer, request.keep)
+
+
+def _judged_rows(request: Request, source: Source) -> Iterator[pa.RecordBatch]:
+    """The records as they are judged: with windows, beside what came before them."""
+    if request.window is None:
+        return source.batches(CHUNK)
+    table = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
+    whole = Source(source.name, table.schema, lambda n: iter(table.to_batches(max_chunksize=n)))
+    return whole.batches(CHUNK)
 
 
 def _open(request: Request, data: Any, domain: str) -> Source:
@@ -141,9 +163,9 @@ def _open(request: Request, data: Any, domain: str) -> Source:
 
 
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
-    align = Alignment(learned.codec, source.schema, source.name)
+    align = Alignment(learned.codec, _judged_schema(request, source), source.name)
     drift = Drift(learned.codec)
-    scores, p_values = _all_scores(learned, source, align, drift, observer)
+    scores, p_values = _all_scores(request, learned, source, align, drift, observer)
     fdr, known = request.fdr, learned.known
     clean = request.train is not None or request.run is not None
     if fdr is None and request.contamination is None and clean:
@@ -170,6 +192,12 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     )
 
 
+def _judged_schema(request: Request, source: Source) -> pa.Schema:
+    if request.window is None:
+        return source.schema
+    return windowed(source.schema.empty_table(), request.window).schema
+
+
 def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
     if np.isfinite(rule.score):
         return rule.score
@@ -177,7 +205,12 @@ def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
 
 
 def _all_scores(
-    learned: Learned, source: Source, align: Alignment, drift: Drift, observer: Observer
+    request: Request,
+    learned: Learned,
+    source: Source,
+    align: Alignment,
+    drift: Drift,
+    observer: Observer,
 ) -> tuple[Floats, Floats]:
     """Of the whole source: scores and p-values."""
     observer.stage("Judging")
@@ -185,7 +218,7 @@ def _all_scores(
     scores: list[Floats] = [np.empty(0)]
     p_values: list[Floats] = [np.empty(0)]
     done = 0
-    for batch in source.batches(CHUNK):
+    for batch in _judged_rows(request, source):
         encoded = learned.encode(align(batch, done), done, source.name)
         drift.add(encoded)
         found = learned.scores(encoded, columns=False)
@@ -216,8 +249,9 @@ def _write(
     observer.stage("Writing")
     with Sink(request.out, schema, CORE_FORMATS) as sink:
         begin = 0
-        for batch in source.batches(CHUNK):
-            aligned = align(batch, begin)
+        pairs = zip(source.batches(CHUNK), _judged_rows(request, source), strict=True)
+        for batch, judged in pairs:
+            aligned = align(judged, begin)
             first = first if first is not None else aligned
             here = slice(begin, begin + len(batch))
             rows = np.flatnonzero(explained[here])

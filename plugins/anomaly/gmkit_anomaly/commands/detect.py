@@ -9,7 +9,7 @@ import typer
 
 from gmkit.cli.console import emit, err_console, next_command
 from gmkit.cli.options import Json, Out, Quiet, Seed, Set, TimeBudget
-from gmkit.errors import ConfigError
+from gmkit.errors import ConfigError, DataError
 
 Data = Annotated[
     str | None,
@@ -50,6 +50,14 @@ def detect_anomalies(
     ] = False,
     scores_only: Annotated[
         bool, typer.Option("--scores-only", help="Leave the data's own columns out.")
+    ] = False,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", min=2, help="Time series: judge each row by so many before it."),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Judge lines as they come: a growing file, or - for stdin."),
     ] = False,
     domain: Annotated[str, typer.Option("--domain", help="Kind of records.")] = "anomaly",
     model: Annotated[
@@ -115,9 +123,13 @@ def detect_anomalies(
         scores_only,
         tuple(ignore or ()),
         keep,
+        window,
         plan,
     )
     observer = TerminalObserver(err)
+    if follow:
+        _follow(request, observer, err)
+        return
     if data is None:
         observer.note(f"No data was given: this is the example of domain {domain!r}.")
     try:
@@ -131,6 +143,37 @@ def detect_anomalies(
         render=lambda _: told(result, page),
     )
     _advise(keep, page, quiet=quiet or json)
+
+
+def _follow(request: Any, observer: Any, err: Any) -> None:
+    """Learn, then a line of JSON for each line that comes, until Ctrl-C or the end of stdin."""
+    from gmkit_anomaly.detecting import learned_apart
+    from gmkit_anomaly.following import Follower, lines, records, written
+
+    if request.data is None or (request.train is None and request.run is None):
+        raise ConfigError(
+            "--follow needs what to follow, and known records to learn from",
+            hint="For example: gmkit detect-anomalies new.csv --follow --train normal.parquet, "
+            "or a trained --run RUN; - reads standard input.",
+        )
+    if request.window is not None:
+        raise ConfigError("--follow judges lines by themselves", hint="Leave --window out.")
+    learned = learned_apart(request, observer)
+    observer.close()
+    try:
+        alpha = 0.01 if request.fdr is None else request.fdr
+        follower = Follower(learned, alpha=alpha, contamination=request.contamination)
+        for number, record in records(lines(request.data)):
+            try:
+                if isinstance(record, Exception):
+                    raise record
+                print(written(follower.judged(record)), flush=True)
+            except DataError as error:
+                err.print(f"line {number}: {error.message}", style="yellow", markup=False)
+    except (KeyboardInterrupt, BrokenPipeError):
+        return
+    finally:
+        learned.close()
 
 
 def _share(text: str) -> float | None:
