@@ -60,7 +60,9 @@ class Judge(Stored):
         """By records that no scorer has learned from."""
         scores = self._scores(rows)
         self.keep(
-            usual=torch.tensor([float(v.mean()) for s in scores.values() for v in s.fields.values()])
+            usual=torch.tensor(
+                [float(v.mean()) for s in scores.values() for v in s.fields.values()]
+            )
         )
         for name, found in scores.items():
             total, fields = self.totals[name], self._field_scale(name)
@@ -105,9 +107,7 @@ class Judge(Stored):
         assert scale is None or isinstance(scale, FieldScale)
         return scale
 
-    def _surprises(
-        self, scores: Mapping[str, FieldScores], own: bool = False
-    ) -> dict[str, Tensor]:
+    def _surprises(self, scores: Mapping[str, FieldScores], own: bool = False) -> dict[str, Tensor]:
         found = {}
         for name, score in scores.items():
             total, fields = self.totals[name], self._field_scale(name)

@@ -116,6 +116,7 @@ class opened:  # noqa: N801 - used as a function
         source = _open(request, request.data, request.plan.domain)
         self._learned = learned_apart(request, observer, source)
         return self._learned, source
+
     def __exit__(self, *_: object) -> None:
         if self._learned is not None:
             self._learned.close()
@@ -263,7 +264,11 @@ def _write(
                     texts[row] = told(why)
                 if place in best:
                     top[place] = Top(
-                        place, float(scores[place]), float(p_values[place]), bool(flagged[place]), why
+                        place,
+                        float(scores[place]),
+                        float(p_values[place]),
+                        bool(flagged[place]),
+                        why,
                     )
             columns = [] if request.scores_only else list(batch.columns)
             columns += [pa.array(scores[here]), pa.array(p_values[here]), pa.array(flagged[here])]

@@ -133,5 +133,3 @@ def _batch(matrix: Floats) -> pa.RecordBatch:
     names = [str(i) for i in range(matrix.shape[1])]
     columns = [pa.array(np.ascontiguousarray(column)) for column in matrix.T]
     return pa.RecordBatch.from_arrays(columns, names=names)
-
-

@@ -1,8 +1,8 @@
 """Which scores count as abnormal.
 
-    fdr q            p-values: Benjamini–Hochberg at rate q
-    contamination x  the highest-scoring share x of what was learned from
-    auto             known-normal data: false discovery rate .05; else beyond the fence of the scores
+fdr q            p-values: Benjamini–Hochberg at rate q
+contamination x  the highest-scoring share x of what was learned from
+auto             known-normal data: false discovery rate .05; else beyond the fence of the scores
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ def _column(field: pa.Field, value: Any) -> pa.Array:
             raise pa.ArrowInvalid(f"a nested value, {str(value)[:40]}")
         return pa.array([value]).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as fault:
-        raise DataError(f"cannot be read as {kind}: {str(fault)[:120]}", column=field.name) from fault
+        raise DataError(
+            f"cannot be read as {kind}: {str(fault)[:120]}", column=field.name
+        ) from fault
 
 
 def _parsed(text: str, kind: pa.DataType) -> pa.Array:

@@ -191,6 +191,3 @@ def _safe(value: pa.Scalar) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-

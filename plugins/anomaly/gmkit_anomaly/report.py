@@ -41,7 +41,12 @@ def page(request: Request, result: Result) -> Page:
     share = 100 * result.anomalies / max(1, result.rows)
     sheet.figures(
         [
-            ("Flagged", f"{result.anomalies:,}", "", f"{share:.2g} % of the records; {result.rule}."),
+            (
+                "Flagged",
+                f"{result.anomalies:,}",
+                "",
+                f"{share:.2g} % of the records; {result.rule}.",
+            ),
             (
                 "Threshold",
                 "-" if np.isnan(result.threshold) else f"{result.threshold:.2f}",
@@ -88,7 +93,11 @@ def _scores(result: Result) -> str:
     edges = np.linspace(float(both.min()), float(both.max()) + 1e-9, _BINS + 1)
     ends = [f"{edges[0]:.1f}", f"{edges[-1]:.1f}"]
     return overlay(
-        ends, _shares(result.known, edges), _shares(result.scores, edges), steps=True, title="Scores"
+        ends,
+        _shares(result.known, edges),
+        _shares(result.scores, edges),
+        steps=True,
+        title="Scores",
     )
 
 

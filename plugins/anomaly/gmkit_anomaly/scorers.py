@@ -23,4 +23,6 @@ def fitting_scorers(capabilities: frozenset[str]) -> dict[str, ScorerInfo]:
     """Name → info, of those whose needs a family meets."""
     from gmkit.scoring.registered import scorer_infos
 
-    return {n: info for n, info in scorer_infos().items() if info.needs and info.needs <= capabilities}
+    return {
+        n: info for n, info in scorer_infos().items() if info.needs and info.needs <= capabilities
+    }

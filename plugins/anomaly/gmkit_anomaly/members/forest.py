@@ -33,7 +33,9 @@ class IsolationForest(Scorer):
         learner = Learner(n_estimators=TREES, max_samples=sample, random_state=seed)
         learner.fit(rows.matrix.numpy())
         inputs = np.arange(rows.matrix.shape[1])
-        self.trees.pack([OneTree.of(t.tree_, inputs, _depths(t.tree_)) for t in learner.estimators_])
+        self.trees.pack(
+            [OneTree.of(t.tree_, inputs, _depths(t.tree_)) for t in learner.estimators_]
+        )
 
     def score(self, rows: Rows) -> FieldScores:
         """− the mean depth, in cuts."""
