@@ -94,7 +94,7 @@ class Domain(ABC):
 
 
 def installed_domain(name: str) -> Domain:
-    """The domain of that name, of any installed plugin. Raises PluginError, with a hint, for none."""
+    """The domain of that name, of any installed plugin. Raises PluginError for none."""
     from gmkit.plugins import registry
 
     return registry().domain(name)

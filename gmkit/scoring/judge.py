@@ -1,13 +1,14 @@
-"""Several scorers as one: each score becomes a p-value by held-out records, and these are joined by
-their harmonic mean (Wilson 2019).
+"""Several scorers as one: each score becomes a p-value by held-out records, and these are joined.
 
-    S(x) = log Σ_m 1 / p_m(x),    p_m: conformal against the held-out scores of scorer m
+    S(x) = log Σ_k exp(mean over the scorers of kind k of − log p_m(x))
 
-The smallest p-values decide: a record is unusual if it is so in one way, while a sum of logarithms
-asks that it be so in most. A scorer that tells fields apart counts twice: by its total, and by its
-most unusual field, since a single broken value drowns in the sum over many.
+p_m is conformal against the held-out scores of scorer m. Scorers of one kind ask the same question,
+how far a record is from others, say, or how well its values go with each other, and are averaged.
+Over kinds it is the harmonic mean of p-values (Wilson 2019): the smallest decides, for a record is
+unusual if it is so in one way. A scorer that tells fields apart counts by its total and by its most
+unusual field, since a single broken value drowns in the sum over many.
 
-Where what was learned from is itself in part abnormal, small p-values are the less reliable ones, and
+Where what was learned from is itself in part abnormal, small p-values are less reliable, and
 scorers do better by agreeing: then S(x) = Σ_m − log p_m(x), over the totals.
 """
 
@@ -103,8 +104,10 @@ class Judge(Stored):
         }
 
     def _field_scale(self, name: str) -> FieldScale | None:
-        scale = self.fields[name] if name in self.fields else None
-        assert scale is None or isinstance(scale, FieldScale)
+        if name not in self.fields:
+            return None
+        scale = self.fields[name]
+        assert isinstance(scale, FieldScale)
         return scale
 
     def _surprises(self, scores: Mapping[str, FieldScores], own: bool = False) -> dict[str, Tensor]:
@@ -122,4 +125,9 @@ class Judge(Stored):
         surprises = self._surprises(scores, own)
         if self.agreeing:
             return torch.stack([surprises[f"{name}-total"] for name in scores]).sum(0)
-        return torch.stack(list(surprises.values())).logsumexp(0)
+        kinds: dict[str, list[Tensor]] = {}
+        for name, scorer in self.scorers.items():
+            assert isinstance(scorer, Scorer)
+            mine = [v for n, v in surprises.items() if n.rpartition("-")[0] == name]
+            kinds.setdefault(scorer.kind, []).extend(mine)
+        return torch.stack([torch.stack(each).mean(0) for each in kinds.values()]).logsumexp(0)

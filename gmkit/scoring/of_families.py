@@ -6,6 +6,8 @@ Where a family draws noise, each record is given the same draws, whatever record
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -88,12 +90,13 @@ class LatentNeighbours(Scorer):
         return FieldScores({}, far.topk(count, dim=1, largest=False).values[:, -1])
 
 
-def _repeated(rows: Rows, score: object) -> FieldScores:
+def _repeated(rows: Rows, score: Callable[[Batch, torch.Generator], FieldScores]) -> FieldScores:
     """Each record by itself, ``DRAWS`` times over: its draws are those of its copies."""
-    totals, parts = [], {}
+    totals: list[Tensor] = []
+    parts: dict[str, list[Tensor]] = {}
     for row in range(len(rows)):
         some = {n: v[row : row + 1].expand(DRAWS, *v.shape[1:]) for n, v in rows.batch.items()}
-        found = score(some, generator(0, "scores"))  # type: ignore[operator]
+        found = score(some, generator(0, "scores"))
         totals.append(found.total.mean())
         for name, value in found.fields.items():
             parts.setdefault(name, []).append(value.mean())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +42,9 @@ class Scorer(Stored, ABC):
 
     by_field: ClassVar[bool] = False
     """Whether its scores tell fields apart."""
+    kind: ClassVar[str] = "other"
+    """The question it asks: scorers of one kind are averaged, see ``Judge``."""
+    family: Any
 
     def __init__(self, family: Family | None = None) -> None:
         """``family``: of a scorer that needs one. Raises nothing."""

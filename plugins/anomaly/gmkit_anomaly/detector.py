@@ -8,7 +8,7 @@ kernel density estimate: enough to look at, not what it is for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -284,7 +284,7 @@ class _Values(Stored):
         super().__init__()
 
 
-def _loaded(config: DetectorConfig) -> dict[str, type[Scorer]]:
+def _loaded(config: DetectorConfig) -> dict[str, Callable[[], Scorer]]:
     """Scorers by name. Raises ConfigError."""
     from gmkit_anomaly.scorers import own_scorers
 
@@ -295,7 +295,7 @@ def _loaded(config: DetectorConfig) -> dict[str, type[Scorer]]:
                 f"family.members names {name!r}, which is no scorer that learns by itself",
                 hint=did_you_mean(name, known),
             )
-    return {name: known[name]() for name in dict.fromkeys([*config.members, *MEMBERS, *AGREEING])}
+    return {name: known[name] for name in dict.fromkeys([*config.members, *MEMBERS, *AGREEING])}
 
 
 def _cut(batch: Batch) -> list[Batch]:

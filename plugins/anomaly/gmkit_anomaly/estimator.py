@@ -66,7 +66,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.detector_ = detector.eval()
         known = -self.score_samples(matrix)
         share = None if self.contamination == "auto" else float(self.contamination)
-        self.offset_ = -rule_of(known, None, fdr=None, contamination=share).score
+        at = rule_of(known, None, fdr=None, contamination=share).score
+        self.offset_ = -min(at, float(known.max()))  # the most abnormal row is one by definition
         return self
 
     def score_samples(self, X: Any) -> Floats:  # noqa: N803

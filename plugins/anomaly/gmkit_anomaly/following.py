@@ -98,8 +98,8 @@ def _parsed(text: str, kind: pa.DataType) -> pa.Array:
 
 
 def lines(path: str, *, stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, str]]:
-    """(number from 1, line) of a growing file, for ever; of ``-`` standard input, to its end. A line
-    counts once its end is written. Raises DataError where it cannot be read."""
+    """(number from 1, line) of a growing file, for ever; of ``-`` standard input, to its end. A
+    line counts once its end is written. Raises DataError where it cannot be read."""
     if path == STDIN:
         yield from enumerate((line.rstrip("\r\n") for line in sys.stdin), 1)
         return

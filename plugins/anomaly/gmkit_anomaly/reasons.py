@@ -63,16 +63,16 @@ def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, f
 
 
 def reasons_of(
-    detector: Detector,
+    family: Any,
     codec: Any,
     records: pa.RecordBatch,
     columns: dict[str, NDArray[np.float64]],
 ) -> list[list[Reason]]:
     """For each of ``records``, as the codec reads them; ``columns``: their nats."""
     found = strongest(columns)
-    if not isinstance(codec, TableCodec):
+    if not isinstance(codec, TableCodec) or not isinstance(family, Detector):
         return [[Reason(name, "", "", nats) for name, nats in row] for row in found]
-    rest = _Expected(detector, codec, records)
+    rest = _Expected(family, codec, records)
     return [
         [
             Reason(name, _shown(records.column(name)[row]), rest.told(row, name), nats)
@@ -124,7 +124,7 @@ class _Expected:
             mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
             low, high = mean - reach, mean + reach
         ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
-        inside = np.clip(np.array([low, high]), *ends)
+        inside = np.clip(np.array([low, high]), ends[0], ends[1])
         first, last = (_shown(value) for value in column.shown(inside))
         return first if first == last else f"{first} to {last}"
 

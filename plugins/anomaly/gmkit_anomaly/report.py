@@ -51,8 +51,8 @@ def page(request: Request, result: Result) -> Page:
                 "Threshold",
                 "-" if np.isnan(result.threshold) else f"{result.threshold:.2f}",
                 "",
-                "The lowest score that is flagged. Scores are logarithms of how unlikely a record is "
-                "(log of the sum of 1/p over all scorers): 2.3 more is ten times as unlikely.",
+                "The lowest score that is flagged. Scores are logarithms of how unlikely a record "
+                "is, joined over all scorers: 2.3 more is about ten times as unlikely.",
             ),
         ]
     )

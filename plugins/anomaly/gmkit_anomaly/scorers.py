@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gmkit.api import ScorerInfo
 
+if TYPE_CHECKING:
+    from gmkit.scoring import Scorer
 
-def own_scorers() -> dict[str, Callable[[], Any]]:
-    """Name → what loads the class, of those that need nothing of a family."""
-    from gmkit.scoring.registered import load_scorer, scorer_infos
 
-    return {
-        name: (lambda info=info: load_scorer(info))
-        for name, info in scorer_infos().items()
-        if not info.needs
-    }
+def own_scorers() -> dict[str, Callable[[], Scorer]]:
+    """Name → what makes one, of those that need nothing of a family."""
+    from gmkit.scoring.registered import scorer_infos
+
+    return {name: partial(_made, info) for name, info in scorer_infos().items() if not info.needs}
+
+
+def _made(info: ScorerInfo) -> Scorer:
+    from gmkit.scoring.registered import load_scorer
+
+    return load_scorer(info)()
 
 
 def fitting_scorers(capabilities: frozenset[str]) -> dict[str, ScorerInfo]:

@@ -1,8 +1,8 @@
 """Time series: each row beside what the rows before it in time were like.
 
 For each number x of a row: x itself, its mean and spread over the window of W rows up to and with
-the row before, and how far x lies from that mean in these spreads. A detector of rows then sees what
-is unusual for its time.
+the row before, and how far x lies from that mean in these spreads. A detector of rows then sees
+what is unusual for its time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def time_column(schema: pa.Schema) -> str:
     """The first column of timestamps or dates. Raises DataError for none."""
     for field in schema:
         if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type):
-            return field.name
+            return str(field.name)
     raise DataError(
         "--window needs a column of timestamps or dates, and there is none",
         hint=f"Columns: {', '.join(schema.names[:12])}. Write times as 2024-01-31T12:00:00.",

@@ -33,6 +33,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("GMKIT_OFFLINE", "1")
     monkeypatch.setattr("gmkit_anomaly.members.network.STEPS", 60)
     monkeypatch.setattr("gmkit_anomaly.members.forest.TREES", 30)
+    monkeypatch.setattr("gmkit_anomaly.members.conditional.TREES", 3)
+    monkeypatch.setattr("gmkit_anomaly.members.conditional.MOST_TREES", 120)
     monkeypatch.chdir(tmp_path)
 
     def command(*words: Any) -> Outcome:

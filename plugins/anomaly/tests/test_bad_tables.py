@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 FINE = {
     "constant": {"a": [1.0] * 50, "b": ["x"] * 50},
     "identical": {"a": [1.0] * 49 + [2.0], "b": [3] * 50},
-    "wide": {f"c{i}": RNG.normal(size=12) for i in range(80)},
+    "wide": {f"c{i}": RNG.normal(size=12) for i in range(40)},
     "one column": {"a": RNG.normal(size=60)},
     "special": {
         "a": np.where(RNG.random(60) < 0.3, np.nan, RNG.normal(size=60)),

@@ -19,6 +19,7 @@ def correlated(rng: np.random.Generator, rows: int) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gmkit_anomaly.members.network.STEPS", 60)
+    monkeypatch.setattr("gmkit_anomaly.members.conditional.TREES", 3)
 
 
 def fitted(rng: np.random.Generator, rows: int) -> gmkit.AnomalyDetector:
@@ -39,7 +40,7 @@ def test_false_alarms_are_as_rare_as_the_p_values_say() -> None:
 def test_false_discoveries_are_as_rare_as_asked_for() -> None:
     rng = np.random.default_rng(1)
     false, power = [], []
-    for _ in range(8):
+    for _ in range(6):
         detector = fitted(rng, 800)
         new = correlated(rng, 500)
         new[:40, 3] = -new[:40, 3] + 4 * np.sign(-new[:40, 0])

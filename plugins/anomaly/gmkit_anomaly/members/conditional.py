@@ -41,6 +41,7 @@ class Conditional(Scorer):
     ``columns``: these columns, one behind the other."""
 
     by_field = True
+    kind = "conditional"
     parts = {"targets": torch.int64, "columns": torch.int64, "marginal": torch.float32}  # noqa: RUF012
     targets: Tensor
     columns: Tensor
@@ -127,7 +128,7 @@ class Conditional(Scorer):
         """(field, − log p) of the fields in a group."""
         fields = rows.features.field[columns]
         real = rows.features.real[columns]
-        for field in fields.unique().tolist():
+        for field in torch.unique(fields).tolist():
             here = torch.nonzero(fields == field)[:, 0]
             if bool(real[here[0]]):
                 value = rows.matrix[:, columns[here]].double()

@@ -17,6 +17,8 @@ SAMPLE = 256
 class IsolationForest(Scorer):
     """Trees whose leaves hold depths."""
 
+    kind = "isolation"
+
     def __init__(self, family: object = None) -> None:
         super().__init__()
         self.trees = PackedTrees()

@@ -17,6 +17,7 @@ _AT_ONCE = 512
 class Neighbours(Scorer):
     """``references`` (R, D)."""
 
+    kind = "distance"
     parts = {"references": torch.float32}  # noqa: RUF012
     references: Tensor
 
@@ -45,7 +46,7 @@ def _blocks(matrix: Tensor) -> list[Tensor]:
     """Always of the same number of rows, the last filled up: a matrix product of other sizes adds
     up in another order, and a record's score must not depend on how many come with it."""
     blocks = []
-    for some in matrix.split(_AT_ONCE):
+    for some in torch.split(matrix, _AT_ONCE):
         if len(some) < _AT_ONCE:
             some = torch.cat([some, some.new_zeros(_AT_ONCE - len(some), some.shape[1])])
         blocks.append(some)

@@ -35,6 +35,7 @@ class Network(Scorer):
     """``chosen`` (C,): columns of the matrix that are told and seen."""
 
     by_field = True
+    kind = "conditional"
     parts = {  # noqa: RUF012
         "chosen": torch.int64,
         "inward": torch.float32,
@@ -89,10 +90,12 @@ class Network(Scorer):
         weights = {name: getattr(self, name) for name in self.parts}
         same = rows.features.group[self.chosen]
         size = max(1, _ROOM // (len(self.chosen) * HIDDEN))
-        parts = [_nll(weights, some[:, self.chosen], same) for some in rows.matrix.split(size)]
+        parts = [
+            _nll(weights, some[:, self.chosen], same) for some in torch.split(rows.matrix, size)
+        ]
         terms = torch.cat(parts).double() if parts else torch.zeros(0, len(self.chosen))
         fields = {
-            names[field]: terms[:, owner == field].sum(1) for field in owner.unique().tolist()
+            names[field]: terms[:, owner == field].sum(1) for field in torch.unique(owner).tolist()
         }
         return FieldScores(fields, terms.sum(1))
 
@@ -113,7 +116,7 @@ def expected(network: Network, rows: Rows) -> tuple[Tensor, Tensor]:
 
 def _parts(flat: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Views of one tensor."""
-    pieces = flat.split([math.prod(shape) for shape in shapes.values()])
+    pieces = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
     return {name: p.view(shape) for p, (name, shape) in zip(pieces, shapes.items(), strict=True)}
 
 
@@ -153,7 +156,7 @@ def _told(weights: dict[str, Tensor], value: Tensor, same: Tensor) -> tuple[Tens
     seen = value.clamp(-REACH, REACH)
     inward = weights["inward"]
     apart = same.unsqueeze(0) != same.unsqueeze(1)
-    if len(same.unique()) < len(same):  # columns that say the same go with it
+    if len(torch.unique(same)) < len(same):  # columns that say the same go with it
         own = torch.einsum("nk,kj,kh->njh", seen, (~apart).to(seen), inward)
     else:
         own = seen.unsqueeze(2) * inward

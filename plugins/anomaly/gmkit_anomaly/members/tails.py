@@ -24,6 +24,7 @@ class Tails(Scorer):
     """Quantiles (F, K) of single numbers, ``spread`` (F, 2) of their ends, and of classes the share
     of the data that is as rare, one behind the other."""
 
+    kind = "margin"
     by_field = True
     parts = {  # noqa: RUF012
         "quantiles": torch.float32,
@@ -90,7 +91,8 @@ class Tails(Scorer):
         tail = (2 * (share * total + 0.5) / (total + 1)).clamp(max=1)
         low, high = self.spread[number]
         beyond = ((knots[0] - value) / low).clamp(min=0) + ((value - knots[-1]) / high).clamp(min=0)
-        return beyond - tail.log()
+        found: Tensor = beyond - tail.log()
+        return found
 
 
 def _single(space: Space) -> dict[str, Categorical | Real]:
