@@ -1,6 +1,6 @@
 """From scores to p-values and discoveries.
 
-A record's conformal p-value against n held-out records is (1 + #{their scores ≥ its own}) / (n + 1),
+A record's conformal p-value against n held-out records is (1 + #{scores ≥ its own}) / (n + 1),
 which is uniform or larger for a record like them, whatever the score (Vovk, Gammerman & Shafer
 2005; Bates et al. 2023, "Testing for outliers with conformal p-values").
 """

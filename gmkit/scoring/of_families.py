@@ -1,5 +1,5 @@
-"""Scores that a trained family gives: a bound of its likelihood, what reconstruction loses, how hard
-noise is to take off, a critic's opinion, and how far off a record lies in the latent.
+"""Scores that a trained family gives: a bound of its likelihood, what reconstruction loses, how
+hard noise is to take off, a critic's opinion, and how far off a record lies in the latent.
 
 Where a family draws noise, each record is given the same draws, whatever records come with it.
 """

@@ -72,7 +72,7 @@ class Scaled(Column):
             steps = np.rint((np.clip(numbers, -limit, limit) - self.grid.origin) / self.grid.step)
             values: NDArray[Any] = self.grid.origin + steps.astype(np.int64) * self.grid.step
         else:
-            values = self.grid.from_floats(numbers)
+            values = self.grid.from_floats(numbers) + 0.0  # -0.0 is 0.0
             for number, special in ((2, np.nan), (3, np.inf), (4, -np.inf)):
                 values = np.where(kinds == number, special, values)
         return self.typed(from_numbers(values, kinds != 1, plain_type(self.kind)))

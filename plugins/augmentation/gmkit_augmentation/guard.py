@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables.columns import Column, Identifier, Text
-from gmkit_augmentation.conditions import Condition, Mask, all_of
 from gmkit.codecs.tables.row_keys import row_keys
+from gmkit_augmentation.conditions import Condition, Mask, all_of
 from gmkit_augmentation.rules import Rules
 
 ROUNDS = 20

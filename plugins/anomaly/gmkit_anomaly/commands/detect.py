@@ -205,7 +205,7 @@ def told(result: Any, page: Path | None) -> Any:
         row = Text(f"{top.row:,}"), Text(f"{top.score:.2f}"), Text(f"{top.p_value:.2g}")
         table.add_row(*row, mark, Text(why))
     lines = [
-        f"{result.anomalies:,} of {result.rows:,} records are abnormal, by this rule: {result.rule}.",
+        f"{result.anomalies:,} of {result.rows:,} records are abnormal. Rule: {result.rule}.",
         f"All records with scores and reasons: {result.out}",
     ]
     if page is not None:
