@@ -105,7 +105,7 @@ def judged(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
 
 def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:
     """Both, over all tables and seeds."""
-    chosen = [p for p in sorted(options.tables.glob("*.parquet"))]
+    chosen = sorted(options.tables.glob("*.parquet"))
     if options.names:
         chosen = [p for p in chosen if p.stem in options.names.split(",")]
     for protocol, (area_goal, precision_goal) in GOALS.items():
