@@ -148,6 +148,11 @@ class Family(nn.Module, ABC):
         match), for the evaluation. None by default."""
         return {}
 
+    def judge(self, batch: Batch) -> Any:
+        """How unusual records are, calibrated by records held out while learning: a
+        ``gmkit.scoring.judge.Judged``. Of families that learn nothing else."""
+        raise NotImplementedError
+
     def critic(self, batch: Batch) -> Tensor:
         """Scores of records, (B,): higher is more like the data. Their scale and origin are the
         model's own; each record's score is the same whatever else is in the batch."""

@@ -63,7 +63,7 @@ class Detector(Family):
     capabilities: ClassVar[frozenset[str]] = frozenset({"judge"})
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "training": {"ema": 0.0, "evaluate_every": 0},
-        "data": {"valid": 0.0, "test": 0.0},
+        "data": {"valid": 0.0},
     }
 
     def __init__(self, space: Space, config: DetectorConfig, trunk: TrunkConfig) -> None:

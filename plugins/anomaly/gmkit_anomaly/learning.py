@@ -189,4 +189,5 @@ def _settings(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if plan.model == MODEL:
         settings["family"] = {"contaminated": plan.contaminated, "members": list(plan.scorers)}
+        settings["data"] = {"test": 0.0}  # what scores are compared with, it holds out itself
     return merge(settings, plan.settings)
