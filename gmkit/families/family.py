@@ -46,6 +46,8 @@ class Family(nn.Module, ABC):
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Configuration that suits this family on any data (``{"training": {"clip": …}}``); what a
     domain finds suitable wins over it, and the user's options over both."""
+    exact: ClassVar[bool] = False
+    """Whether ``log_prob`` draws nothing, so that a record's is the same in any batch."""
     adjustable: ClassVar[frozenset[str]] = frozenset()
     """Options of ``Config`` that only drawing reads, so that a trained model may change them."""
 

@@ -30,7 +30,10 @@ class Likelihood(Scorer):
     by_field = True
 
     def score(self, rows: Rows) -> FieldScores:
-        """Mean over the same draws for every record."""
+        """Mean over the same draws for every record, where there are any."""
+        if self.family.exact:
+            found: FieldScores = self.family.log_prob(rows.batch, generator(0, "scores"))
+            return found
         return _repeated(rows, lambda some, rng: self.family.log_prob(some, rng, 1))
 
 
