@@ -85,20 +85,21 @@ class Detector(Family):
 
     @property
     def learned(self) -> float:
-        """Share of the splits that were learned."""
-        total = len(self.splits.part)
-        done = sum(bool(judge.held_out) for judge in self._judges)
-        return done / max(1, int(self.splits.number)) if total else 0.0
+        """Share of the scorers, over all splits, that have learned."""
+        total = sum(len(judge.scorers) for judge in self._judges)
+        return int(self.splits.done) / total if len(self.splits.done) else 0.0
 
     @property
     def _judges(self) -> list[Judge]:
         return [judge for judge in self.judges if isinstance(judge, Judge)]
 
     def learn(self, data: Batch, step: Step) -> dict[str, Tensor]:
-        """The next split."""
+        """The next scorer of the next split, and at the end of a split its calibration."""
         if not len(self.splits.part):
             self._begin(data, step.rng)
-        number = next(i for i, judge in enumerate(self._judges) if not judge.held_out)
+        done = int(self.splits.done)
+        members = len(self._judges[0].scorers)
+        number, judge = done // members, self._judges[done // members]
         seed = int(torch.randint(2**62, (), generator=step.rng, device=step.rng.device))
         rng = torch.Generator().manual_seed(seed)
         batch = {name: data[name][self.splits.rows].cpu() for name in self.space.names}
@@ -107,13 +108,14 @@ class Detector(Family):
         known = rows.take(torch.nonzero(~held)[:, 0])
         if self.config.contaminated:
             known = self._trimmed(known, rng)
-        judge = self._judges[number]
-        for scorer in judge.scorers.values():
-            assert isinstance(scorer, Scorer)
-            scorer.fit(known, rng)
-        judge.calibrate(rows.take(torch.nonzero(held)[:, 0]))
-        score = judge.whole.known.mean()
-        return {"loss": score, "splits": torch.tensor(float(number + 1))}
+        scorer = list(judge.scorers.values())[done % members]
+        assert isinstance(scorer, Scorer)
+        scorer.fit(known, rng)
+        self.splits.keep(done=torch.tensor([done + 1]))
+        if (done + 1) % members == 0:
+            judge.calibrate(rows.take(torch.nonzero(held)[:, 0]))
+        left = torch.tensor(1 - self.learned)
+        return {"loss": left, "scorers": torch.tensor(float(done + 1))}
 
     def _begin(self, data: Batch, rng: torch.Generator) -> None:
         """Choose records and splits, and learn what varies."""
@@ -129,7 +131,7 @@ class Detector(Family):
         else:
             held = min(max(1, int(self.config.held_out * rows)), 5000)
             part = torch.where(torch.arange(rows) < held, 0, -1)
-        self.splits.keep(rows=chosen, part=part, number=torch.tensor([splits]))
+        self.splits.keep(rows=chosen, part=part, done=torch.tensor([0]))
         self._make_judges(splits)
         for name, place in self._stored.items():
             kept = data[name][chosen[:KEPT]].cpu() if name in data else torch.zeros(0)
@@ -262,12 +264,13 @@ class Detector(Family):
 
 
 class Splits(Stored):
-    """``rows`` (n,): records learned from; ``part`` (n,): the split that each is held out of."""
+    """``rows`` (n,): records learned from; ``part`` (n,): the split that each is held out of;
+    ``done``: scorers that have learned, over all splits."""
 
-    parts = {"rows": torch.int64, "part": torch.int64, "number": torch.int64}  # noqa: RUF012
+    parts = {"rows": torch.int64, "part": torch.int64, "done": torch.int64}  # noqa: RUF012
     rows: Tensor
     part: Tensor
-    number: Tensor
+    done: Tensor
 
     def __init__(self, space: Space) -> None:
         super().__init__()
