@@ -67,7 +67,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         known = -self.score_samples(matrix)
         share = None if self.contamination == "auto" else float(self.contamination)
         at = rule_of(known, None, fdr=None, contamination=share).score
-        self.offset_ = -min(at, float(known.max()))  # the most abnormal row is one by definition
+        at = min(at, float(known.max()))  # the most abnormal row is one by definition
+        self.offset_ = float(np.nextafter(-at, np.inf))  # a row at the threshold is beyond it
         return self
 
     def score_samples(self, X: Any) -> Floats:  # noqa: N803

@@ -87,13 +87,16 @@ class Network(Scorer):
         owner = rows.features.field[self.chosen]
         if not len(self.chosen):
             return FieldScores({}, torch.zeros(len(rows)))
-        weights = {name: getattr(self, name) for name in self.parts}
+        # in double precision, and rounded: a product of other sizes adds up in another order, and
+        # a record's rank must not depend on how many come with it
+        weights = {name: getattr(self, name).double() for name in self.parts}
         same = rows.features.group[self.chosen]
         size = max(1, _ROOM // (len(self.chosen) * HIDDEN))
         parts = [
-            _nll(weights, some[:, self.chosen], same) for some in torch.split(rows.matrix, size)
+            _nll(weights, some[:, self.chosen].double(), same)
+            for some in torch.split(rows.matrix, size)
         ]
-        terms = torch.cat(parts).double() if parts else torch.zeros(0, len(self.chosen))
+        terms = torch.cat(parts).round(decimals=9) if parts else torch.zeros(0, len(self.chosen))
         fields = {
             names[field]: terms[:, owner == field].sum(1) for field in torch.unique(owner).tolist()
         }
