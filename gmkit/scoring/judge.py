@@ -78,9 +78,13 @@ class Judge(Stored):
         scores = self._scores(rows)
         total = self._total(scores)
         fields: dict[str, Tensor] = {}
-        for excess in self._excess(scores).values():
+        kinds: dict[tuple[str, str], list[Tensor]] = {}
+        for scorer, excess in self._excess(scores).items():
             for name, value in excess.items():
-                fields[name] = torch.maximum(fields[name], value) if name in fields else value
+                kinds.setdefault((str(self.scorers[scorer].kind), name), []).append(value)
+        for (_, name), values in kinds.items():
+            value = torch.stack(values).mean(0)
+            fields[name] = torch.maximum(fields[name], value) if name in fields else value
         return Judged(total, self.whole.at_least(total), fields)
 
     def surprises(self, rows: Rows) -> dict[str, Tensor]:
