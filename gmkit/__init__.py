@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gmkit.run import Run, load
 
     __version__: str
+    AnomalyDetector: Any
     Augmenter: Any
 
 __all__ = [
@@ -44,7 +45,10 @@ __all__ = [
     "train",
 ]
 
-_PLUGINS = {"Augmenter": ("augmentation", "gmkit_augmentation.augmenter")}
+_PLUGINS = {
+    "AnomalyDetector": ("anomaly", "gmkit_anomaly.estimator"),
+    "Augmenter": ("augmentation", "gmkit_augmentation.augmenter"),
+}
 """Names that a first-party plugin brings: extra, module."""
 _HOMES = {"hookimpl": "gmkit.api", "Run": "gmkit.run", "load": "gmkit.run", "train": "gmkit.learn"}
 

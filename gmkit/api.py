@@ -80,7 +80,7 @@ class FamilyInfo(Info):
     """A subclass of ``gmkit.families.family.Family``."""
     capabilities: frozenset[str] = frozenset()
     """What it can do beyond ``sample``: any of log_prob, reconstruct, encode, complete, critic,
-    denoise_error."""
+    denoise_error, judge."""
     preset: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """``family.*`` options that this name stands for; what users set is stronger."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmkit.api import FamilyInfo, FieldInfo, TrunkInfo, hookimpl
+from gmkit.api import FamilyInfo, FieldInfo, ScorerInfo, TrunkInfo, hookimpl
 
 __gmkit_api__ = "1.0"
 
@@ -105,5 +105,42 @@ def gmkit_register_trunks() -> list[TrunkInfo]:
             name="grid2d",
             summary="Convolutional pyramid and U-Net over two dimensions",
             loader="gmkit.trunks.grid:GridTrunk",
+        ),
+    ]
+
+
+@hookimpl
+def gmkit_register_scorers() -> list[ScorerInfo]:
+    home = "gmkit.scoring.of_families"
+    return [
+        ScorerInfo(
+            name="likelihood",
+            summary="a bound of how unlikely a record is",
+            loader=f"{home}:Likelihood",
+            needs=frozenset({"log_prob"}),
+        ),
+        ScorerInfo(
+            name="reconstruction",
+            summary="what is lost on the way through a latent and back",
+            loader=f"{home}:Reconstruction",
+            needs=frozenset({"reconstruct"}),
+        ),
+        ScorerInfo(
+            name="denoising",
+            summary="how hard noise is to take off, over several levels",
+            loader=f"{home}:Denoising",
+            needs=frozenset({"denoise_error"}),
+        ),
+        ScorerInfo(
+            name="critic",
+            summary="how little a critic takes a record for one of the data's",
+            loader=f"{home}:Critic",
+            needs=frozenset({"critic"}),
+        ),
+        ScorerInfo(
+            name="latent-neighbours",
+            summary="distance to the fifth nearest known record in the latent",
+            loader=f"{home}:LatentNeighbours",
+            needs=frozenset({"encode"}),
         ),
     ]

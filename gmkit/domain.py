@@ -113,3 +113,10 @@ class Domain(ABC):
         """A picture of the first records, SVG or PNG, for ``samples.svg`` or ``samples.png`` of a
         run; None for none. It is given up to 64 records."""
         return None
+
+
+def installed_domain(name: str) -> Domain:
+    """The domain of that name, of any installed plugin. Raises PluginError for none."""
+    from gmkit.plugins import registry
+
+    return registry().domain(name)

@@ -46,6 +46,8 @@ class Family(nn.Module, ABC):
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Configuration that suits this family on any data (``{"training": {"clip": …}}``); what a
     domain finds suitable wins over it, and the user's options over both."""
+    exact: ClassVar[bool] = False
+    """Whether ``log_prob`` draws nothing, so that a record's is the same in any batch."""
     adjustable: ClassVar[frozenset[str]] = frozenset()
     """Options of ``Config`` that only drawing reads, so that a trained model may change them."""
 
@@ -147,6 +149,11 @@ class Family(nn.Module, ABC):
         """Figures of the model's own on held-out records, name → (value, better: higher, lower or
         match), for the evaluation. None by default."""
         return {}
+
+    def judge(self, batch: Batch) -> Any:
+        """How unusual records are, calibrated by records held out while learning: a
+        ``gmkit.scoring.judge.Judged``. Of families that learn nothing else."""
+        raise NotImplementedError
 
     def critic(self, batch: Batch) -> Tensor:
         """Scores of records, (B,): higher is more like the data. Their scale and origin are the

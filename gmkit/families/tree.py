@@ -194,7 +194,7 @@ class Tree(nn.Module):
     def _walker(self) -> Any:
         """scikit-learn's own tree, which walks ten times as fast as indexing does."""
         if self._compiled is None:
-            self._compiled = _compiled(
+            self._compiled = compiled_tree(
                 self.feature.numpy(),
                 self.threshold.numpy(),
                 self.left.numpy(),
@@ -302,7 +302,7 @@ class Tree(nn.Module):
         return self._shares
 
 
-def _compiled(
+def compiled_tree(
     feature: NDArray[np.int64],
     threshold: NDArray[np.float64],
     left: NDArray[np.int64],

@@ -52,6 +52,7 @@ class Trees(Family):
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "training": {"ema": 0.0, "evaluate_every": 0}
     }
+    exact: ClassVar[bool] = True
     adjustable: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     def __init__(self, space: Space, config: TreesConfig, trunk: TrunkConfig) -> None:

@@ -51,10 +51,10 @@ class Page:
         """A paragraph each."""
         self._parts += [f"<p>{html.escape(sentence)}</p>" for sentence in sentences]
 
-    def key(self) -> None:
+    def key(self, first: str = "real rows", second: str = "synthetic rows") -> None:
         """What the two colours mean."""
-        colours = (("real", "real rows"), ("synthetic", "synthetic rows"))
-        keys = [f'<b style="background:var(--{n})"></b>{text}' for n, text in colours]
+        colours = (("real", first), ("synthetic", second))
+        keys = [f'<b style="background:var(--{n})"></b>{html.escape(text)}' for n, text in colours]
         self._parts.append(f'<p class="key dim">{"".join(keys)}</p>')
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -50,7 +50,7 @@ FEW_STEPS = {
 """Of a drawing: what is drawn need not be good."""
 DRAWN = 40
 """Records that the evaluation at the end of training draws."""
-CAPABILITIES = {"log_prob", "reconstruct", "encode", "complete", "critic", "denoise_error"}
+CAPABILITIES = {"log_prob", "reconstruct", "encode", "complete", "critic", "denoise_error", "judge"}
 
 
 SHORT = {"text": ["codec.window=24"]}

@@ -116,7 +116,8 @@ class Constant(Column):
 @dataclass(frozen=True)
 class Levels(Column):
     """One of ``values`` (plain, sorted), and further classes where the data has any: ``rare``, one
-    of many values that occur seldom, drawn by how often each does; and missing, the last."""
+    of many values that occur seldom, drawn by how often each does, or of none for what was never
+    seen; and missing, the last."""
 
     sort: ClassVar[str] = "levels"
     values: pa.Array
@@ -167,7 +168,9 @@ class Levels(Column):
         codes = np.clip(arrays[self.prefix].astype(np.int64), 0, self.size - 1)
         missing = codes == self.size - 1 if self.missing else np.zeros(len(codes), bool)
         known = self.values
-        if self.rare is not None:
+        if self.rare is not None and not self.rare_counts:
+            missing |= codes >= len(self.values)  # what was never seen has no value to show
+        elif self.rare is not None:
             total = np.cumsum(self.rare_counts)
             place = np.searchsorted(total, entropy % np.uint64(total[-1]), side="right")
             codes = np.where(codes == len(self.values), len(self.values) + place, codes)
@@ -178,7 +181,7 @@ class Levels(Column):
         """How many values, and whether some are missing."""
         kind = "levels" if self.ordered else "categories"
         count = len(self.values) + (len(self.rare) if self.rare is not None else 0)
-        rare = f", {len(self.rare):,} of them rare" if self.rare is not None else ""
+        rare = f", {len(self.rare):,} of them rare" if self.rare else ""
         return f"{count:,} {kind}{rare}{_missing(self.missing)}"
 
     def facts(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from gmkit.codecs.tables.numbers import (
     is_whole,
     plain_type,
 )
+from gmkit.codecs.tables.scaled_column import Scaled
 from gmkit.codecs.tables.sketches import NumberSketch, ValueSketch
 from gmkit.errors import ConfigError, DataError
 
@@ -48,8 +50,11 @@ class TableConfig(BaseModel):
 
     columns: dict[str, Kind] = Field(default_factory=dict)
     """What a column is, where it is not to be inferred."""
-    numbers: Literal["bins", "real"] = "bins"
-    """Numbers as classes and the place within, or as real values."""
+    numbers: Literal["bins", "real", "scaled"] = "bins"
+    """Numbers as classes and the place within, as real values that end with the data, or in units
+    of the data's spread without an end."""
+    unseen: bool = False
+    """Whether there is a class for what a column never had, so that it is encoded, not refused."""
     bins: int = Field(64, ge=2, le=1024)
     """Bins of a number."""
     levels: int = Field(64, ge=2, le=4096)
@@ -79,6 +84,24 @@ def learned(
     name: str, kind: pa.DataType, prefix: str, sketch: Sketch, config: TableConfig
 ) -> Column:
     """The column. Raises ConfigError where it cannot be what ``config.columns`` says."""
+    found = _learned(name, kind, prefix, sketch, config)
+    return _with_unseen(found) if config.unseen else found
+
+
+def _with_unseen(column: Column) -> Column:
+    """The column with classes for values that it never had, and for missing ones."""
+    if isinstance(column, Constant):
+        known = column.value.drop_null()
+        column = Levels(column.name, column.kind, column.prefix, known, False, True)
+    if not isinstance(column, Levels):
+        return column
+    rare = column.values.slice(0, 0) if column.rare is None else column.rare
+    return replace(column, missing=True, rare=rare)
+
+
+def _learned(
+    name: str, kind: pa.DataType, prefix: str, sketch: Sketch, config: TableConfig
+) -> Column:
     wanted = config.columns.get(name)
     if isinstance(sketch, NumberSketch):
         return _of_numbers(name, kind, prefix, sketch, config, wanted)
@@ -117,6 +140,8 @@ def _of_numbers(
                 hint=f"Say number or category for {name!r}.",
             )
         return Identifier(name, kind, prefix, int(values[-1]) if distinct else 0)
+    if config.numbers == "scaled" and wanted != "category" and distinct:
+        return _scaled(name, kind, prefix, seen)
     few = distinct <= config.levels and wanted != "number"
     if not special and (few or wanted == "category"):
         known = from_numbers(values, np.ones(distinct, bool), plain)
@@ -144,6 +169,21 @@ def _constant(
     if special:
         return pa.array([float(special[0])], plain)
     return pa.nulls(1, plain)
+
+
+def _scaled(name: str, kind: pa.DataType, prefix: str, seen: NumberSketch) -> Scaled:
+    """In units of the standard deviation; where that says nothing, of the middle half's width."""
+    whole = is_whole(plain_type(kind))
+    values = seen.values.astype(np.float64)
+    weights = seen.counts / seen.counts.sum()
+    # around the middle value first: far from zero, squares of small differences would be lost
+    middle = values[int(np.searchsorted(np.cumsum(weights), 0.5).clip(max=len(values) - 1))]
+    centre = float(((values - middle) * weights).sum())
+    deviation = float(np.sqrt((((values - middle) - centre) ** 2 * weights).sum()))
+    scale = deviation if np.isfinite(deviation) and deviation > 0 else 1.0
+    centre = float(middle) + (centre if np.isfinite(centre) else 0.0)
+    grid = grid_of(seen.values, whole)
+    return Scaled(name, kind, prefix, grid, centre, scale, float(values[0]), float(values[-1]))
 
 
 def _number(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from gmkit.codecs.tables.columns import Arrays, Column, Constant, Identifier, Levels, Template, Text
 from gmkit.codecs.tables.number_column import Number
 from gmkit.codecs.tables.numbers import Grid, is_number, is_whole, plain_type
+from gmkit.codecs.tables.scaled_column import Scaled
 from gmkit.errors import ArtifactError
 
 _VALUES = ("value", "values", "rare")
@@ -67,10 +68,26 @@ def column_from_json(facts: Any, field: pa.Field, tensors: Mapping[str, Any]) ->
                 return Identifier(name, kind, prefix, int(facts["last"]), templates)
             case "number":
                 return _number(field, facts, tensors)
+            case "scaled":
+                return _scaled(field, facts)
             case sort:
                 raise ValueError(f"unknown sort {str(sort)[:40]!r}")
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError, pa.ArrowException) as e:
         raise ArtifactError(f"not a description of column {field.name!r}: {str(e)[:200]}") from e
+
+
+def _scaled(field: pa.Field, facts: Mapping[str, Any]) -> Scaled:
+    kind = plain_type(field.type)
+    if not is_number(kind):
+        raise ValueError(f"numbers of {kind}")
+    grid = Grid(**facts["grid"])
+    centre, scale, low, high = (float(facts[n]) for n in ("centre", "scale", "low", "high"))
+    if grid.whole != is_whole(kind) or grid.step < 1:
+        raise ValueError("its grid makes no sense")
+    if not np.isfinite([centre, scale, low, high]).all() or scale <= 0:
+        raise ValueError("its scale is no positive number")
+    prefix = str(facts["prefix"])
+    return Scaled(field.name, field.type, prefix, grid, centre, scale, low, high)
 
 
 def _number(field: pa.Field, facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Number:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from gmkit.data.sampling import sampled_rows
 from gmkit.data.source import open_source
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
@@ -22,7 +23,7 @@ from gmkit_augmentation.conditions import parse_conditions
 from gmkit_augmentation.constraints import parse_constraints
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.drawing import Drawing, Wish
-from gmkit_augmentation.learning import MODEL, Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.learning import MODEL, Learned, Plan, check_column
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import Rules, found_rules
 from gmkit_augmentation.whole import plain_whole

@@ -13,6 +13,7 @@ import pyarrow as pa
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.columns import Identifier, Text
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
 from gmkit.data.source import open_source
 from gmkit.errors import ConfigError
@@ -25,7 +26,7 @@ from gmkit_augmentation.drawing import Drawing, Wish
 from gmkit_augmentation.gate import Verdict, verdict
 from gmkit_augmentation.groups import Groups, whole_groups
 from gmkit_augmentation.keeping import FairSample
-from gmkit_augmentation.learning import Learned, Plan, check_column, sampled_rows
+from gmkit_augmentation.learning import Learned, Plan, check_column
 from gmkit_augmentation.rare import own_models
 from gmkit_augmentation.rules import Rules, found_rules
 from gmkit_augmentation.views import Workable, converted

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gmkit.codecs.tables.numbers import from_numbers, is_number, plain_column, plain_type
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit.errors import ConfigError, DataError, did_you_mean
 from gmkit_augmentation.conditions import Condition, Mask, parse_conditions
-from gmkit_augmentation.row_keys import row_keys
 
 _CALL = re.compile(r"\s*(unique|fixed)\s*\((.*)\)\s*", re.DOTALL)
 _CHAIN = re.compile(r"([^<>=!]+)(<=|<)([^<>=!]+)(<=|<)([^<>=!]+)")

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit.domain import Domain
-from gmkit_augmentation.row_keys import row_keys
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from gmkit.codecs.tables.columns import Identifier, Levels, Text
 from gmkit.codecs.tables.numbers import is_number, plain_type, to_numbers, typed_column
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit.errors import ConfigError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.finishing import Finisher
 from gmkit_augmentation.learning import Learned, Plan
-from gmkit_augmentation.row_keys import row_keys
 from gmkit_augmentation.whole import plain_whole, whole
 
 SIZE, PLACE, BEFORE = "_gmkit_size", "_gmkit_place", "before "

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables.columns import Column, Identifier, Text
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit.errors import DataError
 from gmkit_augmentation.conditions import Condition, Mask, all_of
 from gmkit_augmentation.constraints import Seen
-from gmkit_augmentation.row_keys import row_keys
 from gmkit_augmentation.rules import Rules
 
 ROUNDS = 20

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import torch
 
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
 from gmkit.data.source import open_source
 from gmkit.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.domain import TablesDomain
-from gmkit_augmentation.learning import Learned, Plan, sampled_rows
+from gmkit_augmentation.learning import Learned, Plan
 
 DRAW = "_gmkit_draw"
 """Number of the draw, from 1, where there are several."""

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
-from gmkit.data.source import Source
 from gmkit.errors import DataError, did_you_mean
 from gmkit.observer import Observer
-from gmkit.randomness import derive
-from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.domain import ONE_PASS
-from gmkit_augmentation.views import Workable
 
 if TYPE_CHECKING:
     import gmkit
@@ -158,39 +153,6 @@ def _settings(plan: Plan, codec: TableCodec) -> dict[str, Any]:
 def held_out(rows: int) -> float:
     """The share of the rows that figures are measured with: a tenth, of many rows less."""
     return 0.0 if rows < FEW else min(0.1, HELD_OUT / rows)
-
-
-def sampled_rows(
-    source: Source | Workable,
-    limit: int,
-    seed: int,
-    observer: Observer,
-    pick: Callable[[pa.RecordBatch, float], Mask] | None = None,
-) -> pa.Table:
-    """All rows, or about ``limit`` of them at random, in their order. ``pick``: (rows, share) →
-    which to take, where rows must not be chosen one by one."""
-    total = source.count()
-    rng = np.random.default_rng(derive(seed, "rows"))
-    chosen = None
-    if total is not None and total > limit and pick is None:
-        chosen = np.sort(rng.choice(total, limit, replace=False))
-    parts: list[pa.RecordBatch] = []
-    begin = 0
-    for batch in source.batches(65_536):
-        end = begin + len(batch)
-        if chosen is not None:
-            low, high = np.searchsorted(chosen, [begin, end])
-            batch = batch.take(pa.array(chosen[low:high] - begin))
-        elif pick is not None and total is not None and total > limit:
-            batch = batch.filter(pa.array(pick(batch, limit / total)))
-        parts.append(batch)
-        begin = end
-        observer.advance(begin, total)
-    table = pa.Table.from_batches(parts, source.schema)
-    if table.num_rows > limit and pick is None:  # a format that does not know its number of rows
-        rows = np.sort(rng.choice(table.num_rows, limit, replace=False))
-        table = table.take(pa.array(rows))
-    return table
 
 
 def check_column(name: str, schema: pa.Schema, option: str) -> None:

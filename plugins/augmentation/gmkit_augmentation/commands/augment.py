@@ -176,11 +176,12 @@ def _told(result: Any, figures: dict[str, Any]) -> str:
 
 def show_columns(request: Any, observer: Any, *, json: bool) -> None:
     """What the columns are taken for, and the dependencies found."""
+    from gmkit.data.sampling import sampled_rows
     from gmkit.data.source import open_source
     from gmkit_augmentation.augmenting import check
     from gmkit_augmentation.columns_file import kinds_toml
     from gmkit_augmentation.domain import TablesDomain
-    from gmkit_augmentation.learning import inferred, sampled_rows
+    from gmkit_augmentation.learning import inferred
     from gmkit_augmentation.rules import found_rules
     from gmkit_augmentation.views import Workable
 

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs.tables.row_keys import row_keys
 from gmkit_augmentation.measures.matrices import Distances
-from gmkit_augmentation.row_keys import row_keys
 
 ROWS = 4000
 """Rows of each sort, at most: distances are looked at between all."""

@@ -1,0 +1,87 @@
+"""From scores to p-values and discoveries.
+
+A record's conformal p-value against n held-out records is (1 + #{scores ≥ its own}) / (n + 1),
+which is uniform or larger for a record like them, whatever the score (Vovk, Gammerman & Shafer
+2005; Bates et al. 2023, "Testing for outliers with conformal p-values").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gmkit.scoring.stored import Stored
+
+TAIL = 0.05
+"""Share of the held-out scores that the tail beyond them is learned from."""
+Floats = NDArray[np.float64]
+
+
+class Scale(Stored):
+    """Held-out scores (n,), ascending: what others are measured by."""
+
+    parts = {"known": torch.float64}  # noqa: RUF012
+    known: Tensor
+
+    def fit(self, scores: Tensor) -> None:
+        """Of held-out records."""
+        self.keep(known=scores.double().nan_to_num(nan=0.0).sort().values)
+
+    def at_least(self, scores: Tensor) -> Tensor:
+        """How many held-out scores are as high, (N,)."""
+        return len(self.known) - torch.searchsorted(self.known, scores.double().contiguous())
+
+    def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
+        """− log p in nats, (N,). ``own``: the scores are the held-out ones themselves, each to be
+        compared with all others."""
+        return _surprise(self.known.unsqueeze(0), scores.unsqueeze(0), own)[0]
+
+
+class FieldScale(Stored):
+    """Held-out scores of several fields (F, n), ascending: what is usual in one need not be in
+    another."""
+
+    parts = {"known": torch.float64}  # noqa: RUF012
+    known: Tensor
+
+    def fit(self, scores: Tensor) -> None:
+        """(F, n) of held-out records."""
+        self.keep(known=scores.double().nan_to_num(nan=0.0).sort(dim=1).values)
+
+    def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
+        """− log p of the field that is most unusual, (N,), of scores (F, N)."""
+        return _surprise(self.known, scores, own).amax(0)
+
+
+def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:
+    """− log p (F, N) of scores (F, N) against held-out ones (F, n), ascending.
+
+    Beyond the highest it goes on with the distance in units of the outer twentieth's spread,
+    logarithmically damped: how far beyond still counts, but no single scorer outvotes all others.
+    """
+    count = known.shape[1]
+    scores = scores.double().nan_to_num(nan=0.0, posinf=1e300, neginf=-1e300).contiguous()
+    if count <= own:
+        return torch.zeros_like(scores)
+    as_high = count - torch.searchsorted(known, scores)
+    first = max(0, count - max(2, int(TAIL * count)))
+    threshold, top = known[:, first : first + 1], known[:, -1:]
+    spread = (known[:, first:] - threshold).mean(1, keepdim=True)
+    spread = torch.maximum(spread, 1e-9 * (1 + threshold.abs()))
+    if own:  # without itself among them, or others would seem more unusual than these ever can
+        as_high, count = as_high - 1, count - 1
+        top = torch.where(scores >= top, known[:, -2:-1], top)
+    within = -torch.log((1 + as_high.clamp(min=0)) / (count + 1))
+    beyond = torch.log1p(((scores - top) / spread).clamp(min=0, max=1e6))
+    return torch.where(scores > top, float(np.log(count + 1)) + beyond, within)
+
+
+def false_discoveries(p_values: Floats, rate: float) -> float:
+    """The greatest p-value that counts as a discovery, so that at most ``rate`` of the discoveries
+    are false on average; −1 where none does (Benjamini & Hochberg 1995)."""
+    ordered = np.sort(p_values)
+    places = np.arange(1, len(ordered) + 1)
+    met = np.flatnonzero(ordered <= rate * places / max(len(ordered), 1))
+    return float(ordered[met[-1]]) if len(met) else -1.0

@@ -1,0 +1,307 @@
+"""``gmkit detect-anomalies``: every record with its score, p-value, verdict and reasons.
+
+The data is read twice, batch by batch: once for the scores, of which a rule is made, once to write.
+Memory holds two numbers a record, and what was learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.sampling import sampled_rows
+from gmkit.data.sink import Sink
+from gmkit.data.source import Source, open_source
+from gmkit.domain import installed_domain
+from gmkit.errors import ConfigError, DataError, did_you_mean
+from gmkit.observer import Observer
+from gmkit_anomaly.alignment import Alignment
+from gmkit_anomaly.drift import Drift
+from gmkit_anomaly.flagging import FDR, Rule, rule_of
+from gmkit_anomaly.labels import label_notes
+from gmkit_anomaly.learning import Learned, Plan, learned_from, reopened
+from gmkit_anomaly.reasons import Reason, told
+from gmkit_anomaly.windows import windowed
+
+SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
+CHUNK = 65_536
+SHOWN = 20
+"""Records told of in the terminal and the report."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for."""
+
+    data: Any
+    out: Path
+    train: Any = None
+    """Known-normal records; None: the data itself, of which some are abnormal."""
+    run: Path | None = None
+    """A trained run in place of learning."""
+    fdr: float | None = None
+    contamination: float | None = None
+    contributions: bool = False
+    scores_only: bool = False
+    ignore: tuple[str, ...] = ()
+    keep: Path | None = None
+    """Where the trained run shall stay."""
+    window: int | None = None
+    """Rows before that a row of a time series is judged by."""
+    plan: Plan = field(default_factory=Plan)
+
+
+@dataclass(frozen=True)
+class Top:
+    """A record among the most abnormal."""
+
+    row: int
+    score: float
+    p_value: float
+    flagged: bool
+    reasons: list[Reason]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it."""
+
+    out: Path
+    rows: int
+    anomalies: int
+    rule: str
+    learned_from: int
+    top: list[Top]
+    notes: list[str]
+    scores: Floats
+    """(N,) of all records."""
+    known: Floats
+    """Of held-out ones."""
+    threshold: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        facts = {k: v for k, v in vars(self).items() if k not in ("scores", "known", "top")}
+        top = [{**vars(t), "reasons": [vars(r) for r in t.reasons]} for t in self.top]
+        return {**facts, "out": str(self.out), "top": top}
+
+
+def detect(request: Request, observer: Observer) -> Result:
+    """Learn what is usual, judge all records and write the file. Raises GmkitError's subclasses;
+    the file is whole or absent."""
+    with opened(request, observer) as (learned, source):
+        return _detected(request, source, learned, observer)
+
+
+class opened:  # noqa: N801 - used as a function
+    """What judges, and the source to be judged; what is temporary goes at the end."""
+
+    def __init__(self, request: Request, observer: Observer) -> None:
+        self._request, self._observer = request, observer
+        self._learned: Learned | None = None
+
+    def __enter__(self) -> tuple[Learned, Source]:
+        request, observer = self._request, self._observer
+        if request.run is not None:
+            self._learned = reopened(request.run, request.plan, observer)
+            return self._learned, _open(request, request.data, self._learned.domain)
+        source = _open(request, request.data, request.plan.domain)
+        self._learned = learned_apart(request, observer, source)
+        return self._learned, source
+
+    def __exit__(self, *_: object) -> None:
+        if self._learned is not None:
+            self._learned.close()
+
+
+def learned_apart(request: Request, observer: Observer, source: Source | None = None) -> Learned:
+    """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
+    if request.run is not None:
+        return reopened(request.run, request.plan, observer)
+    if request.train is not None or source is None:
+        source = open_source(request.train, domain=installed_domain(request.plan.domain))
+    observer.stage(f"Reading {source.name}")
+    if request.window is None:
+        rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
+    else:
+        rows = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
+    for name in request.ignore:
+        if name not in rows.column_names:
+            raise DataError(
+                "--ignore names a column that is not there",
+                file=source.name,
+                column=name,
+                hint=did_you_mean(name, rows.column_names),
+            )
+    rows = rows.drop_columns(list(request.ignore))
+    if not rows.num_columns:
+        raise DataError("no column is left to learn from", file=source.name)
+    return learned_from(rows, request.plan, observer, request.keep)
+
+
+def _judged_rows(request: Request, source: Source) -> Iterator[pa.RecordBatch]:
+    """The records as they are judged: with windows, beside what came before them."""
+    if request.window is None:
+        return source.batches(CHUNK)
+    table = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
+    whole = Source(source.name, table.schema, lambda n: iter(table.to_batches(max_chunksize=n)))
+    return whole.batches(CHUNK)
+
+
+def _open(request: Request, data: Any, domain: str) -> Source:
+    source = open_source(data, domain=installed_domain(domain))
+    out_schema(source.schema, request, [])
+    Sink(request.out, pa.schema([]), CORE_FORMATS)  # a place that cannot be: told before learning
+    return source
+
+
+def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
+    align = Alignment(learned.codec, _judged_schema(request, source), source.name)
+    drift = Drift(learned.codec)
+    scores, p_values = _all_scores(request, learned, source, align, drift, observer)
+    fdr, known = request.fdr, learned.known
+    clean = request.train is not None or request.run is not None
+    if fdr is None and request.contamination is None and clean:
+        fdr = FDR
+    rule = rule_of(known, p_values, fdr=fdr, contamination=request.contamination)
+    flagged = rule.flagged(scores, p_values)
+    notes = [*align.notes, *(drift.notes() if clean else [])]
+    top, some = _write(request, source, learned, align, (scores, p_values, flagged), observer)
+    if not clean:
+        notes += label_notes(some, scores[: len(some)])
+    for note in notes:
+        observer.note(note)
+    return Result(
+        out=request.out,
+        rows=len(scores),
+        anomalies=int(flagged.sum()),
+        rule=rule.told,
+        learned_from=learned.rows,
+        top=top,
+        notes=notes,
+        scores=scores,
+        known=known,
+        threshold=_threshold(rule, scores, flagged),
+    )
+
+
+def _judged_schema(request: Request, source: Source) -> pa.Schema:
+    if request.window is None:
+        return source.schema
+    return windowed(source.schema.empty_table(), request.window).schema
+
+
+def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
+    if np.isfinite(rule.score):
+        return rule.score
+    return float(scores[flagged].min()) if flagged.any() else float("nan")
+
+
+def _all_scores(
+    request: Request,
+    learned: Learned,
+    source: Source,
+    align: Alignment,
+    drift: Drift,
+    observer: Observer,
+) -> tuple[Floats, Floats]:
+    """Of the whole source: scores and p-values."""
+    observer.stage("Judging")
+    total = source.count()
+    scores: list[Floats] = [np.empty(0)]
+    p_values: list[Floats] = [np.empty(0)]
+    done = 0
+    for batch in _judged_rows(request, source):
+        encoded = learned.encode(align(batch, done), done, source.name)
+        drift.add(encoded)
+        found = learned.scores(encoded, columns=False)
+        scores.append(found.score)
+        p_values.append(found.p_value)
+        done += len(batch)
+        observer.advance(done, total)
+    return np.concatenate(scores), np.concatenate(p_values)
+
+
+def _write(
+    request: Request,
+    source: Source,
+    learned: Learned,
+    align: Alignment,
+    found: tuple[Floats, Floats, NDArray[np.bool_]],
+    observer: Observer,
+) -> tuple[list[Top], pa.RecordBatch]:
+    """The file; the most abnormal records; and the first batch, for a look at its columns."""
+    scores, p_values, flagged = found
+    schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
+    names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
+    best = np.argsort(-scores, kind="stable")[:SHOWN]
+    explained = flagged.copy() if not request.scores_only else np.zeros_like(flagged)
+    explained[best] = True
+    top: dict[int, Top] = {}
+    first: pa.RecordBatch | None = None
+    observer.stage("Writing")
+    with Sink(request.out, schema, CORE_FORMATS) as sink:
+        begin = 0
+        pairs = zip(source.batches(CHUNK), _judged_rows(request, source), strict=True)
+        for batch, judged in pairs:
+            aligned = align(judged, begin)
+            first = first if first is not None else aligned
+            here = slice(begin, begin + len(batch))
+            rows = np.flatnonzero(explained[here])
+            reasons = learned.reasons(aligned.take(pa.array(rows))) if len(rows) else []
+            texts = np.full(len(batch), None, dtype=object)
+            for row, why in zip(rows.tolist(), reasons, strict=True):
+                place = begin + row
+                if flagged[place]:
+                    texts[row] = told(why)
+                if place in best:
+                    top[place] = Top(
+                        place,
+                        float(scores[place]),
+                        float(p_values[place]),
+                        bool(flagged[place]),
+                        why,
+                    )
+            columns = [] if request.scores_only else list(batch.columns)
+            columns += [pa.array(scores[here]), pa.array(p_values[here]), pa.array(flagged[here])]
+            if not request.scores_only:
+                columns.append(pa.array(texts, pa.string()))
+            if names:
+                own = learned.scores(learned.encode(aligned), columns=True).columns
+                columns += [pa.array(own.get(name, np.zeros(len(batch)))) for name in names]
+            sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+            begin += len(batch)
+            observer.advance(begin, source.count())
+    assert first is not None
+    return [top[place] for place in best.tolist()], first
+
+
+def out_schema(schema: pa.Schema, request: Request, columns: list[str]) -> pa.Schema:
+    """The columns of the result. Raises ConfigError where the data has one of their names."""
+    new = [
+        pa.field("score" if request.scores_only else SCORE, pa.float64()),
+        pa.field(P_VALUE, pa.float64()),
+        pa.field(FLAG, pa.bool_()),
+    ]
+    if not request.scores_only:
+        new.append(pa.field(REASONS, pa.string()))
+    if request.contributions:
+        new += [pa.field(f"contrib_{name}", pa.float64()) for name in columns]
+    if request.scores_only:
+        return pa.schema(new)
+    for one in new:
+        if one.name in schema.names:
+            raise ConfigError(
+                f"the data has a column {one.name!r}: it was scored before",
+                hint="Give the original data, or write scores alone: --scores-only.",
+            )
+        schema = schema.append(one)
+    return schema

@@ -1,0 +1,67 @@
+"""How new data as a whole differs from what was learned: ranges, categories, missing values."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gmkit.codecs import Batch, Codec
+from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.columns import Levels
+from gmkit.codecs.tables.scaled_column import Scaled
+
+SHARE = 0.02
+"""Of the values, from which on a difference is told,"""
+LEAST = 5
+"""if there are so many of them."""
+
+
+class Drift:
+    """Counts over all records that are judged."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._columns = dict(codec.columns) if isinstance(codec, TableCodec) else {}
+        self._outside = dict.fromkeys(self._columns, 0)
+        self._unseen = dict.fromkeys(self._columns, 0)
+        self._rows = 0
+
+    def add(self, batch: Batch) -> None:
+        """Take in encoded records."""
+        self._rows += len(next(iter(batch.values())))
+        for name, column in self._columns.items():
+            if isinstance(column, Scaled):
+                value, kind = batch[column.prefix], batch[f"{column.prefix}.kind"]
+                low, high = (
+                    float(np.float32((end - column.centre) / column.scale))
+                    for end in (column.low, column.high)
+                )
+                slack = 1e-5 * (1 + max(abs(low), abs(high)))
+                outside = (kind == 0) & ((value < low - slack) | (value > high + slack))
+                self._outside[name] += int(outside.sum())
+            elif isinstance(column, Levels) and column.rare is not None and not len(column.rare):
+                self._unseen[name] += int((batch[column.prefix] == len(column.values)).sum())
+
+    def notes(self) -> list[str]:
+        """A sentence for each column that differs much."""
+        found = []
+        for name, column in self._columns.items():
+            if self._much(self._outside[name]) and isinstance(column, Scaled):
+                ends = torch.tensor([column.low, column.high], dtype=torch.float64)
+                places = ((ends - column.centre) / column.scale).numpy()
+                low, high = (str(value) for value in column.shown(places))
+                found.append(
+                    f"Column {name!r}: {self._share(self._outside[name])} of the values lie "
+                    f"outside of what was learned ({low} to {high})."
+                )
+            if self._much(self._unseen[name]):
+                found.append(
+                    f"Column {name!r}: {self._share(self._unseen[name])} of the values were never "
+                    "seen where it was learned."
+                )
+        return found
+
+    def _much(self, count: int) -> bool:
+        return count >= LEAST and count > SHARE * self._rows
+
+    def _share(self, count: int) -> str:
+        return f"{100 * count / self._rows:.0f} %"

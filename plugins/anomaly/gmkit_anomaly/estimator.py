@@ -1,0 +1,137 @@
+"""Detecting from Python, by scikit-learn's interface of outlier detectors.
+
+>>> import gmkit
+>>> detector = gmkit.AnomalyDetector(contamination=0.02).fit(X)
+>>> detector.predict(X)  # −1 abnormal, 1 normal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from gmkit.families import Step
+from gmkit.randomness import generator
+from gmkit.trunks import TrunkConfig
+from gmkit_anomaly.codec import AnomalyCodec
+from gmkit_anomaly.detector import Detector, DetectorConfig
+from gmkit_anomaly.flagging import rule_of
+
+Floats = NDArray[np.float64]
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """The detector of ``gmkit detect-anomalies`` on matrices of numbers; NaN is a missing value."""
+
+    def __init__(
+        self,
+        *,
+        contamination: float | str = "auto",
+        novelty: bool = False,
+        scorers: Sequence[str] | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        """``contamination``: the share of training rows beyond the threshold, or "auto".
+        ``novelty``: training rows are known to be normal. ``scorers``: which to use (`gmkit
+        plugins ls`); None: those that win."""
+        self.contamination = contamination
+        self.novelty = novelty
+        self.scorers = scorers
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """Learn (N, D) numbers. ``y`` is not used. Raises ValueError for what is no such matrix."""
+        matrix = self._checked(X, reset=True)
+        if self.contamination != "auto" and not 0 < float(self.contamination) <= 0.5:
+            raise ValueError(f"contamination is 'auto' or in (0, 0.5], not {self.contamination!r}")
+        seed = self._seed()
+        codec = AnomalyCodec({}).fit([_batch(matrix)])
+        space = codec.space
+        config = DetectorConfig(members=list(self.scorers or ()), contaminated=not self.novelty)
+        detector = Detector(space, config, TrunkConfig())
+        data = codec.encode(_batch(matrix))
+        count = 0
+        while detector.learned < 1:
+            step = Step(count, detector.learned, generator(seed, "step", count))
+            detector.learn(data, step)
+            count += 1
+        self._codec_state = codec.state()
+        self.detector_ = detector.eval()
+        known = -self.score_samples(matrix)
+        share = None if self.contamination == "auto" else float(self.contamination)
+        at = rule_of(known, None, fdr=None, contamination=share).score
+        at = min(at, float(known.max()))  # the most abnormal row is one by definition
+        self.offset_ = float(np.nextafter(-at, np.inf))  # a row at the threshold is beyond it
+        return self
+
+    def score_samples(self, X: Any) -> Floats:  # noqa: N803
+        """(N,), lower is more abnormal."""
+        return -np.asarray(self._judged(X).score.double())
+
+    def decision_function(self, X: Any) -> Floats:  # noqa: N803
+        """``score_samples`` less the threshold: negative for the abnormal."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.int64]:  # noqa: N803
+        """−1 for the abnormal, 1 for the rest."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: Any) -> Floats:  # noqa: N803
+        """(N,) conformal p-values against rows held out while learning."""
+        judged = self._judged(X)
+        return np.asarray(self.detector_.p_values(judged).double())
+
+    def contributions(self, X: Any) -> Floats:  # noqa: N803
+        """(N, D) nats by which each value is less likely than usual, given its row."""
+        codec = AnomalyCodec.from_state(self._codec_state)
+        judged = self._judged(X)
+        found = np.zeros((len(judged.score), self.n_features_in_))
+        for place, column in enumerate(codec.columns.values()):
+            parts = [judged.fields[n] for n in column.fields() if n in judged.fields]
+            if parts:
+                found[:, place] = torch.stack(parts).amax(0).double().numpy()
+        return found
+
+    def _judged(self, X: Any) -> Any:  # noqa: N803
+        check_is_fitted(self)
+        matrix = self._checked(X, reset=False)
+        codec = AnomalyCodec.from_state(self._codec_state)
+        encoded = self.detector_.space.pick(codec.encode(_batch(matrix)), slice(None), "cpu")
+        with torch.no_grad():
+            return self.detector_.judge(encoded)
+
+    def _checked(self, X: Any, *, reset: bool) -> Floats:  # noqa: N803
+        least = 2 if reset else 1
+        found = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=least,
+        )
+        return np.asarray(found)
+
+    def _seed(self) -> int:
+        from sklearn.utils import check_random_state
+
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def __sklearn_tags__(self) -> Any:
+        """NaN is taken for missing."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _batch(matrix: Floats) -> pa.RecordBatch:
+    names = [str(i) for i in range(matrix.shape[1])]
+    columns = [pa.array(np.ascontiguousarray(column)) for column in matrix.T]
+    return pa.RecordBatch.from_arrays(columns, names=names)

@@ -1,0 +1,193 @@
+"""From data to something that judges records: a trained run, and how its scores are read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from gmkit.codecs import Batch, Codec
+from gmkit.codecs.tables import TableCodec
+from gmkit.config import merge
+from gmkit.errors import DataError
+from gmkit.observer import Observer
+from gmkit_anomaly.judging import Judging, judging
+from gmkit_anomaly.reasons import Reason, reasons_of
+
+if TYPE_CHECKING:
+    import gmkit
+
+MODEL = "detector"
+ROWS = 100_000
+"""Records learned from; of more so many at random."""
+LEAST = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How what is usual is learned."""
+
+    domain: str = "anomaly"
+    model: str = MODEL
+    scorers: tuple[str, ...] = ()
+    """Which to use; none: those that win."""
+    contaminated: bool = True
+    seed: int = 0
+    time_budget: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    rows: int = ROWS
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is said of N records."""
+
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    columns: dict[str, NDArray[np.float64]]
+    """Column → (N,) nats by which its value is less likely than usual."""
+
+
+class Learned:
+    """A run that judges. Its folder is temporary, or stays."""
+
+    def __init__(self, run: gmkit.Run, judge: Judging, temporary: Path | None = None) -> None:
+        self.run = run
+        self._judge = judge
+        self._temporary = temporary
+        self.rows = run.manifest.data.rows
+        """Learned from."""
+
+    @property
+    def codec(self) -> Codec:
+        """The run's."""
+        return self.run.codec
+
+    @property
+    def domain(self) -> str:
+        """Its name."""
+        return self.run.config.domain
+
+    @property
+    def known(self) -> NDArray[np.float64]:
+        """Scores of held-out records, ascending."""
+        return np.asarray(self._judge.known.double())
+
+    def owners(self) -> dict[str, str]:
+        """Field → the column that it tells of."""
+        if not isinstance(self.codec, TableCodec):
+            return {name: name for name in self.run.family.space.names}
+        columns = self.codec.columns
+        return {part: name for name, column in columns.items() for part in column.fields()}
+
+    def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Batch:
+        """Raises DataError for records that the codec cannot take, counted from ``first_row``."""
+        try:
+            if not isinstance(self.codec, TableCodec):
+                prepared = self.codec.prepare(records, first_row)
+                if prepared.rejects or len(prepared.records) != len(records):
+                    reject = prepared.rejects[0] if prepared.rejects else None
+                    raise DataError(
+                        reject.reason if reject else "some records become several",
+                        row=None if reject is None else reject.row - first_row,
+                        column=reject.column if reject else "",
+                    )
+                records = prepared.records
+            encoded = self.codec.encode(records)
+        except DataError as error:
+            row = None if error.row is None else error.row + first_row
+            raise DataError(
+                error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
+            ) from error
+        return self.run.family.space.pick(encoded, slice(None), "cpu")
+
+    def scores(self, batch: Batch, *, columns: bool) -> Scores:
+        """Of encoded records."""
+        with torch.no_grad():
+            judged = self._judge.judge(batch)
+            p_values = self._judge.p_values(judged)
+        found: dict[str, NDArray[np.float64]] = {}
+        if columns:
+            owners = self.owners()
+            for name, value in judged.fields.items():
+                column, nats = owners.get(name, name), np.asarray(value.double())
+                found[column] = np.maximum(found[column], nats) if column in found else nats
+        return Scores(np.asarray(judged.score), np.asarray(p_values), found)
+
+    def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
+        """For each of some records, as the codec reads them."""
+        found = self.scores(self.encode(records), columns=True).columns
+        if not found:
+            return [[] for _ in range(len(records))]
+        return reasons_of(self.run.family, self.codec, records, found)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what is temporary."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def learned_from(
+    rows: pa.Table, plan: Plan, observer: Observer, keep: Path | None = None
+) -> Learned:
+    """Train. Raises GmkitError's subclasses."""
+    import gmkit
+
+    if rows.num_rows < LEAST:
+        raise DataError(
+            f"{rows.num_rows} record(s) to learn from: what is usual cannot be told from so few",
+            hint="Give more of them, or known-normal ones with --train.",
+        )
+    temporary = None if keep else Path(tempfile.mkdtemp(prefix="gmkit-anomaly-"))
+    try:
+        run = gmkit.train(
+            domain=plan.domain,
+            model=plan.model,
+            data=rows,
+            out=keep or (temporary or Path()) / "run",
+            settings=_settings(plan),
+            seed=plan.seed,
+            time_budget=plan.time_budget,
+            observer=observer,
+        )
+        return Learned(run, judging(run, plan.scorers, observer), temporary)
+    except BaseException:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def reopened(folder: Path, plan: Plan, observer: Observer) -> Learned:
+    """A finished run. Raises ArtifactError for a damaged one."""
+    import gmkit
+
+    run = gmkit.load(folder)
+    return Learned(run, judging(run, plan.scorers, observer))
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    if plan.model == MODEL:
+        settings["family"] = {"contaminated": plan.contaminated, "members": list(plan.scorers)}
+        settings["data"] = {"test": 0.0}  # what scores are compared with, it holds out itself
+    return merge(settings, plan.settings)

@@ -1,0 +1,1 @@
+"""Scorers that learn by themselves, from records of any Space."""

@@ -1,0 +1,93 @@
+"""What p-values promise: as many false alarms as said, and no more false discoveries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import gmkit
+from gmkit.scoring.calibration import FieldScale, Scale, false_discoveries
+
+
+def correlated(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Six columns of which five follow the first."""
+    first = rng.normal(size=(rows, 1))
+    return np.concatenate([first, first + 0.2 * rng.normal(size=(rows, 5))], axis=1)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gmkit_anomaly.members.network.STEPS", 60)
+    monkeypatch.setattr("gmkit_anomaly.members.conditional.TREES", 3)
+
+
+def fitted(rng: np.random.Generator, rows: int) -> gmkit.AnomalyDetector:
+    return gmkit.AnomalyDetector(novelty=True, random_state=0).fit(correlated(rng, rows))
+
+
+def test_false_alarms_are_as_rare_as_the_p_values_say() -> None:
+    rng = np.random.default_rng(0)
+    alpha, rates = 0.1, []
+    for _ in range(20):
+        detector = fitted(rng, 200)
+        rates.append(float((detector.p_values(correlated(rng, 200)) <= alpha).mean()))
+    error = float(np.std(rates, ddof=1) / np.sqrt(len(rates)))
+    assert np.mean(rates) <= alpha + 3 * error
+    assert np.mean(rates) >= alpha / 3  # and not by never alarming at all
+
+
+def test_false_discoveries_are_as_rare_as_asked_for() -> None:
+    rng = np.random.default_rng(1)
+    false, power = [], []
+    for _ in range(6):
+        detector = fitted(rng, 800)
+        new = correlated(rng, 500)
+        new[:40, 3] = -new[:40, 3] + 4 * np.sign(-new[:40, 0])
+        p_values = detector.p_values(new)
+        found = p_values <= false_discoveries(p_values, 0.1)
+        false.append(float(found[40:].sum() / max(1, found.sum())))
+        power.append(float(found[:40].mean()))
+    error = float(np.std(false, ddof=1) / np.sqrt(len(false)))
+    assert np.mean(false) <= 0.1 + 3 * error
+    assert np.mean(power) > 0.8
+
+
+def test_contributions_name_the_column() -> None:
+    rng = np.random.default_rng(2)
+    detector = fitted(rng, 400)
+    new = correlated(rng, 50)
+    new[np.arange(50), np.arange(50) % 6] += np.where(new[:, 0] > 0, -5, 5)
+    named = detector.contributions(new).argmax(1) == np.arange(50) % 6
+    assert named.mean() > 0.8
+
+
+def test_benjamini_and_hochbergs_own_example() -> None:
+    small = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    p_values = np.array([*small, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0])
+    assert false_discoveries(p_values, 0.05) == 0.0095
+    assert false_discoveries(np.array([0.5, 0.9]), 0.05) == -1.0
+    assert false_discoveries(np.empty(0), 0.05) == -1.0
+
+
+def test_surprise_grows_beyond_all_that_was_seen() -> None:
+    scale = Scale()
+    scale.fit(torch.arange(99.0))
+    found = scale.surprise(torch.tensor([-5.0, 49.0, 98.0, 99.0, 200.0, 1e9, float("inf")]))
+    assert found[0] == 0
+    assert float(found[1].exp()) == pytest.approx(100 / 51)
+    assert (found.diff()[:-1] > 0).all() and found.isfinite().all()
+
+
+def test_held_out_scores_compared_with_the_others_are_exchangeable() -> None:
+    """The most unusual of n + 1 is as likely to be any of them, also over many fields."""
+    rng = torch.Generator().manual_seed(0)
+    higher = 0
+    for _ in range(300):
+        scores = torch.randn(20, 51, generator=rng)
+        scale = FieldScale()
+        scale.fit(scores[:, :50])
+        own = scale.surprise(scores[:, :50], own=True)
+        new = scale.surprise(scores[:, 50:])
+        higher += int(1 + (own >= new).sum() <= 10)
+    assert abs(higher / 300 - 10 / 51) < 3 * np.sqrt(0.2 * 0.8 / 300)

@@ -1,0 +1,42 @@
+"""scikit-learn's own checks of an outlier detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+
+import gmkit
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gmkit_anomaly.members.network.STEPS", 40)
+    monkeypatch.setattr("gmkit_anomaly.members.forest.TREES", 30)
+
+
+@pytest.mark.slow
+def test_scikit_learn_finds_no_fault() -> None:
+    failed = [
+        f"{check['check_name']}: {check['exception']!r}"
+        for check in check_estimator(gmkit.AnomalyDetector(), on_skip=None, on_fail=None)
+        if check["status"] not in ("passed", "skipped")
+    ]
+    assert failed == []
+
+
+def test_signs_and_thresholds_fit() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(150, 3))
+    known[:3] += 9
+    detector = clone(gmkit.AnomalyDetector(contamination=0.05, random_state=1)).fit(known)
+    decided = detector.decision_function(known)
+    assert set(detector.predict(known)) == {-1, 1}
+    assert np.array_equal(detector.predict(known) == -1, decided < 0)
+    assert (detector.predict(known[:3]) == -1).all()
+    assert 3 <= (decided < 0).sum() <= 12
+    one = detector.score_samples(known[5:6])
+    np.testing.assert_allclose(one, detector.score_samples(known)[5:6])
+    with pytest.raises(ValueError, match="contamination is 'auto' or in"):
+        gmkit.AnomalyDetector(contamination=0.9).fit(known)
