@@ -106,10 +106,14 @@ class Running:
         return Outcome(code, out, err)
 
     def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Wait for something it does; fail when it takes too long."""
+        """Wait for something it does; when it takes too long, end it and fail."""
         deadline = time.monotonic() + seconds
         while not done():
-            assert time.monotonic() < deadline, "the command did not get there in time"
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+                outcome = self.wait()  # so that the server is ready for other tests
+                raise AssertionError(f"the command did not get there in time: {outcome}")
             time.sleep(0.002)
 
     def family(self) -> list[int]:

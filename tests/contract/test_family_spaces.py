@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {"vae": {"latent": 3, "latent_kind": "fsq", "levels": 4}, "diffusion": {"steps": 3}},
     ),
     "vae+gan": ("vae+gan", {"vae": {"latent": 3}}),
+    "detector": ("detector", {"splits": 1}),
 }
 """Name of the test → (model, options)."""
 MODELS |= {name: (name, {}) for name in sorted(set(registry().families()) - set(MODELS))}
