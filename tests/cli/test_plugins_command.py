@@ -22,7 +22,7 @@ def only_theirs(install, site, monkeypatch):
     """One sound plugin; every other (the core too, which is heavy to check) found but empty."""
     import gmkit.builtin
 
-    for hook in ("families", "fields", "trunks"):
+    for hook in ("families", "fields", "trunks", "scorers"):
         monkeypatch.delattr(gmkit.builtin, f"gmkit_register_{hook}")
     monkeypatch.setenv("GMKIT_PLUGINS", "gmkit-theirs")
     (site / "measures.py").write_text("def shown(): pass\n")

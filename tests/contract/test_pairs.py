@@ -31,6 +31,14 @@ from gmkit.training.session import new_family
 
 STACKS = ("vae+diffusion", "vae+gan")
 PAIRS = [(d, f) for d in registry().domains() for f in (*registry().families(), *STACKS)]
+QUICK_IN = dict.fromkeys(("copula", "smote", "noise"), ("images", "augmentation"))
+"""Families of numbers, which other domains reach by the same few lines: there they are slow."""
+EVERY = [
+    pytest.param(
+        (d, f), marks=[] if d in QUICK_IN.get(f, (d,)) else [pytest.mark.slow], id=f"{d}×{f}"
+    )
+    for d, f in PAIRS
+]
 FIRST = {family: domain for domain, family in reversed(PAIRS)}
 ONE_A_FAMILY = [
     # What a process of its own loads, or takes up again, is the loop's and the family's business:
@@ -82,7 +90,7 @@ class Pair(NamedTuple):
         return self.run.family
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="×".join)
+@pytest.fixture(scope="module", params=EVERY)
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: None
 ) -> Pair:
