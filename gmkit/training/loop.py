@@ -210,7 +210,7 @@ class Trainer:
                 if other is not optimiser:
                     other.clear()  # what this loss left with another player
             for name, value in terms.items():
-                shown[name] = value.detach()
+                shown[name] = value.detach() if value.requires_grad else value
         if self.ema is not None:
             self.ema.update(index, {name: o.steps for name, o in self.optimisers.items()})
         return shown
