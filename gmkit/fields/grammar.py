@@ -23,8 +23,9 @@ class Grammar(ABC):
         """Nothing written yet."""
 
     @abstractmethod
-    def allowed(self, state: State, classes: Tensor) -> Tensor:
-        """(B, C), True where the class, one of ``classes`` (B, C), may come next."""
+    def allowed(self, state: State, classes: Tensor, room: int | None = None) -> Tensor:
+        """(B, C), True where the class, one of ``classes`` (B, C), may come next. ``room``: how
+        many more may come after it; None for any number."""
 
     @abstractmethod
     def advance(self, state: State, chosen: Tensor) -> State:

@@ -381,9 +381,10 @@ class Meter:
     def _means(self) -> dict[str, float]:
         """Of each term over the steps that showed it since the last log, in one look at the
         device."""
-        values: dict[str, list[Tensor]] = {}
+        shown = [value for terms in self._terms for value in terms.values()]
+        looked = iter(torch.stack(shown).tolist())
+        values: dict[str, list[float]] = {}
         for terms in self._terms:
-            for name, value in terms.items():
-                values.setdefault(name, []).append(value)
-        means = torch.stack([torch.stack(some).mean() for some in values.values()]).tolist()
-        return dict(zip(values, means, strict=True))
+            for name in terms:
+                values.setdefault(name, []).append(next(looked))
+        return {name: math.fsum(some) / len(some) for name, some in values.items()}

@@ -31,6 +31,9 @@ from gmkit.trunks.trunk import Decoder, Encoder, Trunk, TrunkConfig
 COMPACT_BELOW = 0.8
 """While generating, finished records are dropped from the batch once fewer than this share of it
 goes on: copying the caches costs about one step, so it pays every few steps."""
+AGAIN, ROUNDS = 4, 3
+"""Draws in a round for an element that broke a rule of its notation, and rounds of them before all
+classes are looked at."""
 
 
 class SequenceEncoder(Encoder):
@@ -126,7 +129,7 @@ class SequenceDecoder(Decoder):
                     params[name][early, :, end] = -math.inf
             narrowed = written.narrow(params, top_p, temperature)
             before, current = current, written.sample(narrowed, rng, temperature)
-            rules.hold(current, narrowed, rng, temperature)
+            rules.hold(current, narrowed, self.length - 1 - step, rng, temperature, before)
             for name in before.keys() & ends:  # an ended sequence stays so beside another
                 over = before[name] == ends[name]
                 current[name] = current[name].masked_fill(over, ends[name])
@@ -184,23 +187,48 @@ class _Rules:
         self.states = {name: grammar.begin(rows) for name, grammar in self.grammars.items()}
 
     def hold(
-        self, current: Batch, params: Params, rng: torch.Generator, temperature: float
+        self,
+        current: Batch,
+        params: Params,
+        room: int,
+        rng: torch.Generator,
+        temperature: float,
+        before: Batch,
     ) -> None:
         """Draw elements (B, 1) that break a rule again, of the classes that do not; where there
-        are none, they stay. That is a draw of all allowed ones, at the cost of a few rows:
-        p(x) + p(refused) p(x)/p(allowed) = p(x)/p(allowed)."""
+        are none, they stay. ``room``: how many may follow; ``before``: the elements before, none
+        after an end.
+
+        That is a draw of all allowed ones, at the cost of a few rows:
+        p(x) + p(refused) p(x)/p(allowed) = p(x)/p(allowed). So is the first allowed of many draws,
+        and with classes left out that were refused: all are looked at only where few rounds of
+        draws find none."""
         for name, grammar in self.grammars.items():
-            drawn, state = current[name], self.states[name]
-            refused = ~grammar.allowed(state, drawn.cpu())[:, 0]
-            if not bool(refused.any()):
-                continue
+            drawn, state, field = current[name], self.states[name], self.fields[name]
+            going = before[name][:, 0].cpu() != field.end if name in before else True
+            refused = (~grammar.allowed(state, drawn.cpu(), room)[:, 0] & going).nonzero()[:, 0]
             logits = params[name][refused.to(drawn.device)]
-            classes = torch.arange(logits.shape[-1]).expand(len(logits), -1)
-            allowed = grammar.allowed(grammar.keep(state, refused), classes).to(logits.device)
-            allowed = allowed[:, None] & (logits > -math.inf)
-            allowed |= ~allowed.any(-1, keepdim=True)
-            again = logits.masked_fill(~allowed, -math.inf)
-            drawn[refused.to(drawn.device)] = self.fields[name].sample(again, rng, temperature)
+            for _ in range(ROUNDS):
+                if not len(refused):
+                    break
+                several = field.sample(logits.expand(-1, AGAIN, -1), rng, temperature)
+                fine = grammar.allowed(grammar.keep(state, refused), several.cpu(), room)
+                fine = fine.to(drawn.device)
+                found, first = fine.any(1), fine.int().argmax(1, keepdim=True)
+                drawn[refused.to(drawn.device)] = several.gather(1, first)
+                less = logits.scatter(-1, several[:, None].long(), -math.inf)
+                some = (less > -math.inf).any(-1, keepdim=True)
+                logits, refused = torch.where(some, less, logits)[~found], refused[~found.cpu()]
+            if len(refused):
+                classes = torch.arange(logits.shape[-1]).expand(len(logits), -1)
+                allowed = grammar.allowed(grammar.keep(state, refused), classes, room)
+                allowed = allowed[:, None].to(logits.device)
+                allowed |= ~allowed.any(-1, keepdim=True)
+                logits = params[name][refused.to(drawn.device)].masked_fill(~allowed, -math.inf)
+                some = (logits > -math.inf).any(-1, keepdim=True)  # else any allowed one
+                logits = torch.where(some, logits, torch.zeros_like(logits))
+                logits = logits.masked_fill(~allowed, -math.inf)
+                drawn[refused.to(drawn.device)] = field.sample(logits, rng, temperature)
 
     def advance(self, current: Batch) -> None:
         """After the elements (B, 1)."""

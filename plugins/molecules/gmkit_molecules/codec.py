@@ -39,8 +39,9 @@ class MoleculeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    notation: Literal["selfies", "smiles"] = "selfies"
-    """``selfies``: every sample is a molecule. ``smiles``: what the model must learn itself."""
+    notation: Literal["selfies", "smiles", "kekule"] = "selfies"
+    """``selfies``: every sample is a molecule. ``smiles``: what the model must learn itself.
+    ``kekule``: SMILES with double bonds in place of aromatic atoms."""
     grammar: bool = True
     """Hold a decoder that writes SMILES to what can still become a molecule: branches and rings
     that close, valences that suffice."""
@@ -254,7 +255,7 @@ class MoleculeCodec(Codec):
 
     def _grammar(self, vocabulary: TokenVocabulary) -> Grammar | None:
         """Rules for SMILES; whatever SELFIES say is a molecule."""
-        if self.config.notation != "smiles" or not self.config.grammar:
+        if self.config.notation == "selfies" or not self.config.grammar:
             return None
         from gmkit_molecules.smiles_grammar import grammar_of
 

@@ -1,4 +1,4 @@
-"""Line notations of a molecule, SMILES and SELFIES, split into atom-level tokens."""
+"""Line notations of a molecule, SMILES, Kekulé's too, and SELFIES, split into atom-level tokens."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Protocol
 
 import selfies
+from rdkit import Chem
 
 from gmkit_molecules.chemistry import canonical, quietly
 from gmkit_molecules.selfies_reader import UnknownTokenError, read
@@ -62,6 +63,24 @@ class Smiles:
         return _split(_SMILES, text)
 
 
+class Kekule(Smiles):
+    """SMILES without aromatic atoms: rings of single and double bonds, ``C1=CC=CC=C1``.
+
+    What atoms can bind then decides what may follow, atom by atom, so a decoder that is held to
+    the grammar (``gmkit_molecules.smiles_grammar``) hardly writes anything that is no molecule; an
+    aromatic ring has a Kekulé form or not, and that shows only when it is closed.
+    """
+
+    name = "kekule"
+
+    def from_smiles(self, smiles: str) -> str:
+        """The same atoms in the same order. RDKit writes no ring closure of a double bond."""
+        molecule = Chem.MolFromSmiles(smiles)
+        Chem.Kekulize(molecule, clearAromaticFlags=True)
+        text: str = Chem.MolToSmiles(molecule, kekuleSmiles=True, canonical=False)
+        return text
+
+
 class Selfies:
     """SELFIES (Krenn et al., Mach. Learn.: Sci. Technol. 1 (2020) 045024).
 
@@ -100,8 +119,8 @@ class Selfies:
 
 
 def notation(name: str) -> Notation:
-    """The notation of that name, ``"smiles"`` or ``"selfies"``."""
-    return Selfies() if name == "selfies" else Smiles()
+    """The notation of that name, ``"smiles"``, ``"kekule"`` or ``"selfies"``."""
+    return {"selfies": Selfies, "smiles": Smiles, "kekule": Kekule}[name]()
 
 
 def _split(pattern: re.Pattern[str], text: str) -> list[str]:

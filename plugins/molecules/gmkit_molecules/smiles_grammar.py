@@ -28,18 +28,18 @@ from gmkit_molecules.smiles_profile import (
     AROMATIC,
     AT_START,
     ATOM_DONE,
+    BOND,
     CLOSED,
-    FIRST,
     LONELY,
     ON_ATOM,
     START,
-    kind_of,
-    profile,
-    turns_of,
 )
+from gmkit_molecules.smiles_tables import TokenTables
 
 DEPTH = 24
 """Branches within branches, at most."""
+FAR = 1 << 20
+"""More bonds than any molecule has one after the other."""
 
 
 @lru_cache(maxsize=8)
@@ -53,44 +53,7 @@ class SmilesGrammar(Grammar):
 
     def __init__(self, tokens: Sequence[Sequence[str]]) -> None:
         """``tokens``: the symbols of each class, none for class 0."""
-        numbers = sorted({s for token in tokens for s in token if s[0].isdigit() or s[0] == "%"})
-        rings = {number: 1 << bit for bit, number in enumerate(numbers[:62])}
-        profiles = [[profile(token, rings, v) for token in tokens] for v in range(3)]
-        self.levels = 1 + max(max(len(p.bonds), p.pops) for row in profiles for p in row)
-
-        def table(name: str) -> Tensor:
-            return torch.tensor([[int(getattr(p, name)) for p in row] for row in profiles])
-
-        def padded(name: str, size: int, *, upwards: bool = False) -> Tensor:
-            lists = [[list(getattr(p, name)) for p in row] for row in profiles]
-            return torch.tensor(
-                [[(v[::-1] if upwards else v) + [0] * (size - len(v)) for v in r] for r in lists]
-            )
-
-        most = max(len(p.pushes) for row in profiles for p in row) or 1
-        self._bonds = padded("bonds", self.levels)
-        self._neighbours = padded("neighbours", self.levels)
-        self._pushes = padded("pushes", most, upwards=True)  # top first
-        pushed = torch.tensor([[len(p.pushes) for p in row] for row in profiles])
-        self._pushed, self._pops, self._reach = pushed, table("pops"), table("reach")
-        entry = table("entry")
-        self._entry = torch.where(entry < 0, -1, pushed - 1 - entry)  # from the top
-        self._room, self._exactly = table("room"), table("exactly")
-        self._rings, self._fits = table("rings"), table("fits").bool()
-        self._wanted, self._after = table("wanted"), (self._pushes % AROMATIC).sum(-1)
-        self._alone, self._alone_last = table("alone"), table("alone_last")
-        self._last, self._order, self._opened = table("last"), table("order"), table("opened")
-        self._turns = torch.tensor([turns_of(token, rings) for token in tokens])
-        bits = [1 << bit for bit in range(max(1, len(rings)))]
-        self._heights = torch.tensor(
-            [[[p.heights.get(bit, 0) for bit in bits] for p in row] for row in profiles]
-        )
-        self._dip = table("dip")
-        self._atoms = torch.tensor([sum(kind_of(s, rings) == "atom" for s in t) for t in tokens])
-        kinds = [kind_of(token[0], rings) if token else "" for token in tokens]
-        follows = [[bool(k) and s in FIRST[k] for k in kinds] for s in range(LONELY)]
-        follows.append([k == "ring" for k in kinds])  # an aromatic atom in no ring yet
-        self._follows = torch.tensor(follows)
+        self.tables = TokenTables(tokens)
 
     def begin(self, rows: int) -> State:
         """No atom."""
@@ -100,95 +63,130 @@ class SmilesGrammar(Grammar):
             "stack": stack,  # bonds left, top first
             "size": none,
             "rings": none,
-            "begun": none[:, None].expand(-1, self._turns.shape[1]) - 1,
-            "height": none[:, None].expand(-1, self._turns.shape[1]),
-            "atoms": none,
+            "begun": none[:, None].expand(-1, self.tables.rings) - 1,
+            "height": none[:, None].expand(-1, self.tables.rings),
+            "depths": stack,  # bonds from the first atom on, of the atoms in the stack
             "last": none + START,
             "order": none + 1,
             "opened": none,
             "alone": none,
+            "joined": none - 1,  # depth of the atom that a ring just closed leads back to
         }
 
-    def allowed(self, state: State, classes: Tensor) -> Tensor:
-        """As ``Grammar``."""
-        at = (self._variant(state)[:, None], classes)
+    def allowed(self, state: State, classes: Tensor, room: int | None = None) -> Tensor:
+        """As ``Grammar``. What does not leave room to finish must at least bring that nearer."""
+        token = self.tables.at(self._variant(state)[:, None], classes)
         size, rings = state["size"][:, None], state["rings"][:, None]
-        top, extra = state["stack"][:, None, : self.levels], state["order"][:, None] - 1
+        top, extra = state["stack"][:, None, : self.tables.levels], state["order"][:, None] - 1
         aromatic, left = top >= AROMATIC, top % AROMATIC
-        takes = torch.where(aromatic, self._neighbours[at], self._bonds[at])
+        takes = torch.where(aromatic, token["neighbours"], token["bonds"])
         takes[..., 0] += extra * ~aromatic[..., 0]  # what follows an open bond takes it first
-        fine = (takes <= left).all(-1)
+        fine = (takes <= left).all(-1) & (token["fits"] > 0)
         # what remains at the atom that the token comes back to, for bonds that it leaves open
-        place = self._pops[at][..., None]
-        rest = (left.expand_as(takes) - takes).gather(-1, place).squeeze(-1)
-        wanted = self._wanted[at]
+        place = token["pops"][..., None]
+        rest = (left - takes).gather(-1, place).squeeze(-1)
         many = aromatic.expand_as(takes).gather(-1, place).squeeze(-1)
-        fine &= torch.where(many, wanted.clamp(max=1), wanted) <= rest
-        fine &= (self._alone[at] != rings) & self._fits[at]
+        fine &= torch.where(many, token["wanted"].clamp(max=1), token["wanted"]) <= rest
         last = torch.where(state["alone"] > 0, LONELY, state["last"])
-        fine &= self._follows[last[:, None], classes]
-        fine &= (self._room[at] >= extra) & (self._reach[at] <= size)
-        # a ring has three atoms at least (those of a branch between are not looked through)
-        turns, begun = self._turns[classes], state["begun"][:, None]
-        near = state["atoms"][:, None, None] + turns - begun < 2
-        fine &= ~((turns >= 0) & (begun >= 0) & near).any(-1)
+        fine &= self.tables.follows[last[:, None], classes]
+        fine &= (token["room"] >= extra) & (token["reach"] <= size)
+        fine &= (token["exactly"] < 0) | (token["exactly"] == size)
+        fine &= token["alone"] != rings
+        # a ring has three atoms at least
+        begun, height = state["begun"][:, None], state["height"][:, None]
+        joined = state["joined"][:, None, None]
+        is_open, touched, odd = begun >= 0, token["touched"] > 0, token["odd"] > 0
+        spots = _depth(state, token["first_whence"], token["first_far"])
+        closing = touched & is_open
+        bad = closing & (spots - begun < 2)
+        # and two rings do not join the same two atoms
+        bad |= closing & (spots == state["depths"][:, None, :1]) & (begun == joined)
+        pair = torch.where(closing, begun * FAR + spots, -1 - torch.arange(self.tables.rings))
+        pair = pair.sort(-1).values
+        fine &= ~(pair[..., 1:] == pair[..., :-1]).any(-1)
         # a ring that began in a branch ends there, for it leads back to an atom before it
-        bits = torch.arange(turns.shape[-1])
-        turned = (self._rings[at][..., None] >> bits) & 1 > 0
-        below = size[..., None] - self._dip[at][..., None] < state["height"][:, None]
-        fine &= ~((begun >= 0) & ~turned & below).any(-1)
+        turned = touched & (odd | is_open)  # twice in an open one: it ends, another begins
+        open_after = odd ^ is_open
+        bad |= is_open & ~turned & (size[..., None] - token["dip"][..., None] < height)
+        bad |= open_after & turned & (token["dropped"] > 0)
+        fine &= ~bad.any(-1)
         # and until then an atom from there on has bonds left to go on
-        heights = size[..., None] + self._heights[at]
-        heights = torch.where(turned, heights, state["height"][:, None])
-        open_after = turned ^ (begun >= 0)
+        heights = torch.where(turned, size[..., None] + token["heights"], height)
         down_to = size - torch.where(open_after, heights, 0).amax(-1)  # places from the top
         total = F.pad((state["stack"] % AROMATIC).flip(1).cumsum(1).flip(1), (0, 1))
-        place = place.squeeze(-1)
-        first = (place + 1).clamp(max=DEPTH)
+        first = (token["pops"] + 1).clamp(max=DEPTH)
         until = (down_to + 1).clamp(max=DEPTH).maximum(first)
         lower = total.gather(1, first) - total.gather(1, until)
-        free = self._after[at] + torch.where(place <= down_to, rest + lower, 0)
+        free = token["after"] - extra * token["pays"]
+        free = free + torch.where(token["pops"] <= down_to, rest + lower, 0)
         fine &= ~open_after.any(-1) | (free > 0)
-        exactly = self._exactly[at]
-        fine &= (exactly < 0) | (exactly == size)
-        fine &= size - self._pops[at] + self._pushed[at] <= DEPTH
+        size_after = size - token["pops"] + token["pushed"]
+        fine &= size_after <= DEPTH
+        if room is not None:
+            now = _unfinished(
+                state["begun"] >= 0,
+                state["depths"][:, :1] - state["begun"],
+                state["size"],
+                state["last"],
+                state["opened"],
+                state["alone"] > 0,
+            )
+            if room < int(now.max()) + self.tables.growth:
+                whence, far = token["top"].split(1, -1)
+                spots = _depth(state, token["last_whence"], token["last_far"])
+                after = _unfinished(
+                    open_after,
+                    _depth(state, whence, far) - torch.where(turned, spots, begun),
+                    size_after,
+                    token["last"],
+                    token["opened"],
+                    token["alone_last"] == rings,
+                )
+                fine &= (after <= room) | (after < now[:, None])
         whole = (state["last"] == ATOM_DONE) | (state["last"] == CLOSED)
         whole &= (state["size"] == 1) & (state["rings"] == 0) & (state["alone"] == 0)
         return torch.where(classes == 0, whole[:, None], fine)
 
     def advance(self, state: State, chosen: Tensor) -> State:
         """Take the bonds, leave atoms behind, put the new ones on top."""
-        variant, stack = self._variant(state), state["stack"].clone()
-        at, extra = (variant, chosen), state["order"] - 1
-        head = stack[:, : self.levels]
-        takes = torch.where(head >= AROMATIC, self._neighbours[at], self._bonds[at])
+        token = self.tables.at(self._variant(state), chosen)
+        stack, extra = state["stack"].clone(), state["order"] - 1
+        head = stack[:, : self.tables.levels]
+        takes = torch.where(head >= AROMATIC, token["neighbours"], token["bonds"])
         takes[:, 0] += extra * (stack[:, 0] < AROMATIC)
-        stack[:, : self.levels] = (head - takes).clamp(min=0)
-        pops, pushed = self._pops[at][:, None], self._pushed[at][:, None]
-        places = torch.arange(DEPTH)
-        source = places - pushed + pops
+        stack[:, : self.tables.levels] = (head - takes).clamp(min=0)
+        places, pushed = torch.arange(DEPTH), token["pushed"][:, None]
+        source = places - pushed + token["pops"][:, None]
         old = stack.gather(1, source.clamp(0, DEPTH - 1)).masked_fill(source >= DEPTH, 0)
-        new = self._pushes[at]
-        entered = torch.arange(new.shape[1]) == self._entry[at][:, None]
+        new = token["pushes"]
+        entered = torch.arange(new.shape[1]) == token["entry"][:, None]
         new = (new - extra[:, None] * (entered & (new < AROMATIC))).clamp(min=0)
-        fresh = new.gather(1, places.clamp(max=new.shape[1] - 1).expand(len(new), -1))
-        size = (state["size"][:, None] - pops + pushed).squeeze(1)
-        turns, open_now = self._turns[chosen], state["rings"] ^ self._rings[at]
-        begun = torch.where(turns >= 0, state["atoms"][:, None] + turns, state["begun"])
-        height = state["size"][:, None] + self._heights[at]
-        height = torch.where(turns >= 0, height, state["height"])
-        still = (open_now[:, None] >> torch.arange(turns.shape[1])) & 1
+        laid = places.clamp(max=new.shape[1] - 1).expand(len(new), -1)
+        deeper = _depth(state, token["whence"], token["far"])
+        depths = state["depths"].gather(1, source.clamp(0, DEPTH - 1))
+        size = state["size"] - token["pops"] + token["pushed"]
+        open_before, odd = state["begun"] >= 0, token["odd"] > 0
+        turned = (token["touched"] > 0) & (odd | open_before)
+        spots = _depth(state, token["last_whence"], token["last_far"])
+        begun = torch.where(turned, spots, state["begun"])
+        depths = torch.where(places < pushed, deeper.gather(1, laid), depths)
+        ended = _depth(state, token["first_whence"], token["first_far"]) == depths[:, :1]
+        ended &= (token["touched"] > 0) & open_before
+        joined = torch.where(ended, state["begun"], -1).amax(-1)
+        same = (token["pushed"] == 0) & (token["pops"] == 0) & (joined < 0)
+        height = state["size"][:, None] + token["heights"]
         return {
-            "stack": torch.where(places < pushed, fresh, old),
+            "stack": torch.where(places < pushed, new.gather(1, laid), old),
             "size": size.clamp(0, DEPTH),
-            "rings": open_now,
-            "begun": torch.where(still > 0, begun, -1),
-            "height": height,
-            "atoms": state["atoms"] + self._atoms[chosen],
-            "last": self._last[at],
-            "order": self._order[at],
-            "opened": self._opened[at],
-            "alone": (self._alone_last[at] == state["rings"]).long(),
+            "rings": state["rings"] ^ token["rings"],
+            "begun": torch.where(odd ^ open_before, begun, -1),
+            "height": torch.where(turned, height, state["height"]),
+            "depths": depths,
+            "last": token["last"],
+            "order": token["order"],
+            "opened": token["opened"],
+            "alone": (token["alone_last"] == state["rings"]).long(),
+            "joined": torch.where(same, state["joined"], joined),
         }
 
     @staticmethod
@@ -196,3 +194,20 @@ class SmilesGrammar(Grammar):
         """Where the next token begins, (B,)."""
         begun = torch.where(state["opened"] > 0, AFTER_OPENING, ON_ATOM)
         return torch.where(state["last"] == START, AT_START, begun)
+
+
+def _unfinished(
+    rings: Tensor, since: Tensor, size: Tensor, last: Tensor, opened: Tensor, alone: Tensor
+) -> Tensor:
+    """About how many symbols a molecule must go on for, all (B, …): each open ring (``rings``, with
+    a last dimension for them) wants its number, and atoms until it has three (there are ``since``);
+    each branch its ``)``, each bond its atom, a lonely aromatic atom a ring."""
+    closing = (rings * (1 + (2 - since).clamp(min=0))).sum(-1)
+    return closing + (size - 1).clamp(min=0) + (last == BOND) + 2 * (opened > 0) + 4 * alone
+
+
+def _depth(state: State, whence: Tensor, far: Tensor) -> Tensor:
+    """(B, …) bonds from the first atom on, of atoms ``far`` bonds from those at ``whence`` in the
+    stack."""
+    flat = whence.flatten(1).clamp(max=DEPTH - 1)
+    return state["depths"].gather(1, flat).view(whence.shape) + far

@@ -64,6 +64,9 @@ class Profile:
     pops: int = 0
     pushes: list[int] = field(default_factory=list)
     """Bottom to top."""
+    depths: list[tuple[int, int]] = field(default_factory=list)
+    """Of each of ``pushes``: from which atom there it comes, counted from the top down, and over
+    how many bonds."""
     room: int = AROMATIC
     """Bonds left at its first atom where the token begins with that: so many more may the bond
     take that was written before."""
@@ -81,6 +84,10 @@ class Profile:
     """Bit mask of the ring numbers that it opens or closes."""
     heights: dict[int, int] = field(default_factory=dict)
     """Of each, by bit: atoms on the stack there, more than before the token."""
+    places: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Of each, by bit: its atoms, as in ``depths``."""
+    dropped: set[int] = field(default_factory=set)
+    """Bits of those after which a ``)`` takes their atom off the stack."""
     dip: int = 0
     """Atoms on the stack after a ``)``, fewer than before the token, at most."""
     last: int = START
@@ -100,7 +107,7 @@ class _Walk:
         self.found = Profile(opened=variant == AFTER_OPENING)
         self.state = START if variant == AT_START else -1
         self.own: list[list[int]] = []
-        """[bonds left, whether aromatic], bottom to top."""
+        """[bonds left, whether aromatic, whence, how far: as ``Profile.depths``], bottom to top."""
         self.pending = 1
 
     def read(self, symbols: Sequence[str]) -> Profile:
@@ -123,7 +130,9 @@ class _Walk:
             elif kind == "ring":
                 self._bond()
                 found.rings ^= self.rings[symbol]
+                found.places.setdefault(self.rings[symbol], []).append(self._place())
                 found.heights[self.rings[symbol]] = len(self.own) - found.pops
+                found.dropped.discard(self.rings[symbol])
                 self.state, self.pending = ATOM_DONE, 1
             elif kind == "bond":
                 self.state, self.pending = BOND, _ORDERS[symbol]
@@ -132,13 +141,16 @@ class _Walk:
             elif kind == ")":
                 self._pop()
                 self._top()
-                self.state, found.dip = CLOSED, max(found.dip, found.pops - len(self.own))
+                height = len(self.own) - found.pops
+                found.dropped |= {bit for bit, at in found.heights.items() if height < at}
+                self.state, found.dip = CLOSED, max(found.dip, -height)
             else:
                 found.exactly = found.pops + (0 if self.own else 1)
                 found.fits &= len(self.own) < 2
                 self._pop()
                 self.state = START
-        found.pushes = [left + AROMATIC * aromatic for left, aromatic in self.own]
+        found.pushes = [left + AROMATIC * aromatic for left, aromatic, *_ in self.own]
+        found.depths = [(whence, far) for *_, whence, far in self.own]
         wanted = self.pending if self.state == BOND else int(self.state == OPENED)
         if self.own:
             found.fits &= self.own[-1][0] >= (min(1, wanted) if self.own[-1][1] else wanted)
@@ -152,8 +164,8 @@ class _Walk:
         return found
 
     def _atom(self, symbol: str) -> list[int]:
-        left = bonds_left(symbol)
-        atom = [left % AROMATIC, left // AROMATIC]
+        left, (whence, far) = bonds_left(symbol), self._place()
+        atom = [left % AROMATIC, left // AROMATIC, whence, far + 1]
         if self.state != START:
             self._bond()
             atom[0] -= 1 if atom[1] else self.pending
@@ -163,6 +175,10 @@ class _Walk:
         self.own.append(atom)
         self.state, self.pending, self.found.opened = ATOM_DONE, 1, False
         return atom
+
+    def _place(self) -> tuple[int, int]:
+        """Of the top, as in ``Profile.depths``."""
+        return (self.own[-1][2], self.own[-1][3]) if self.own else (self.found.pops, 0)
 
     def _bond(self) -> None:
         """Take a bond from the top."""
@@ -195,18 +211,6 @@ def profile(symbols: Sequence[str], rings: dict[str, int], variant: int) -> Prof
     """Of a token's ``symbols``; ``rings``: bit of each ring number; ``variant``: where it begins,
     on an atom, after a ``(``, or at the start of a fragment."""
     return _Walk(rings, variant).read(symbols)
-
-
-def turns_of(symbols: Sequence[str], rings: dict[str, int]) -> list[int]:
-    """For each ring number, after how many of the token's atoms it is opened or closed; −1 where
-    it is neither, or both."""
-    found, atoms = [-1] * max(1, len(rings)), 0
-    for symbol in symbols:
-        if symbol in rings:
-            bit = rings[symbol].bit_length() - 1
-            found[bit] = atoms if found[bit] < 0 else -1
-        atoms += kind_of(symbol, rings) == "atom"
-    return found
 
 
 def kind_of(symbol: str, rings: dict[str, int]) -> str:
