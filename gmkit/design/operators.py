@@ -15,11 +15,13 @@ from gmkit.codecs import Batch
 from gmkit.families import Family
 from gmkit.fields import Categorical, Field
 
-__all__ = ["Operator", "operators", "spans"]
+__all__ = ["PART", "TEMPERATURE", "Operator", "operators", "spans"]
 
 Operator = Callable[[Batch, torch.Generator], Batch]
 """Parents (n records, whole length) → n proposals."""
 
+PART = "part"
+"""The operator that draws a part of each parent anew."""
 TEMPERATURE = 0.8
 """Of what is drawn near a parent: a little safer than the data."""
 NEAR = (0.1, 0.8)
@@ -34,7 +36,7 @@ def operators(family: Family) -> dict[str, Operator]:
     if "encode" in family.capabilities and family.latent_field().dtype.is_floating_point:
         found |= {"near": _near(family), "between": _between(family)}
     if "complete" in family.capabilities:
-        found["part"] = _part(family)
+        found[PART] = _part(family)
     return found
 
 

@@ -103,6 +103,7 @@ def search(
     what the objective raises.
     """
     work = _Search(family, codec, archive, objective, domain, config)
+    work.ways = Ways(family, codec, archive.column, domain.changes(), scaffold)
     work.sieve = Sieve(codec, archive, domain, penalties, scaffold, work.choice)
     work.waiting = seeds.select([archive.column])
     return work.rounds()
@@ -111,6 +112,7 @@ def search(
 class _Search:
     """Where a search stands."""
 
+    ways: Ways
     sieve: Sieve
     waiting: pa.RecordBatch
     """Given records that were not looked at yet."""
@@ -126,7 +128,6 @@ class _Search:
     ) -> None:
         self.codec, self.archive, self.objective, self.config = codec, archive, objective, config
         self.domain = domain
-        self.ways = Ways(family, codec, archive.column, domain.changes())
         self.learning = Replay(family) if config.replay else None
         self.choice = np.random.default_rng(derive(config.seed, "design"))
         self.device = next(family.parameters()).device

@@ -15,12 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from gmkit.codecs import Codec
-from gmkit.design.operators import Operator, operators
-from gmkit.errors import DataError
+from gmkit.design.operators import PART, TEMPERATURE, Operator, operators
+from gmkit.errors import ConfigError, DataError
 from gmkit.families import Family
-from gmkit.objectives.change import Change
+from gmkit.objectives.change import Change, Scaffold
 
 __all__ = ["PARENT", "WAY", "Ways"]
+
+PLACE = "place"
+"""The way of filling a place of a scaffold."""
 
 WAY, PARENT = "_way", "_parent"
 """Columns of a proposal: the way it came, and the row of its parent."""
@@ -36,13 +39,24 @@ class Ways:
     """A family's operators on tensors and a domain's changes of records, alike in use."""
 
     def __init__(
-        self, family: Family, codec: Codec, column: str, changes: Mapping[str, Change]
+        self,
+        family: Family,
+        codec: Codec,
+        column: str,
+        changes: Mapping[str, Change],
+        scaffold: Scaffold | None = None,
     ) -> None:
+        """``scaffold``: whose places a model that can complete a part fills anew."""
+        self._scaffold = scaffold
         self._family, self._codec, self._column = family, codec, column
         self._operators, self._changes = operators(family), dict(changes)
+        self._modelled = list(self._operators)
+        if scaffold is not None and "complete" in family.capabilities:
+            self._modelled.append(PLACE)
         slow = "encode" in family.capabilities  # it completes by going through its latent often
-        self._prices = np.array([SLOW if slow and n == "part" else 1.0 for n in self._operators])
-        self.success = dict.fromkeys([*self._operators, *self._changes], 1.0)
+        completing = (PART, PLACE) if slow else ()
+        self._prices = np.array([SLOW if n in completing else 1.0 for n in self._modelled])
+        self.success = dict.fromkeys([*self._modelled, *self._changes], 1.0)
 
     def propose(
         self, parents: pa.RecordBatch, rng: torch.Generator, choice: np.random.Generator
@@ -55,7 +69,7 @@ class Ways:
         shares = np.array(list(self.success.values())) + 1e-9
         shares = FLOOR + (1 - FLOOR * len(shares)) * shares / shares.sum()
         drawn = choice.choice(len(shares), len(parents), p=shares / shares.sum())
-        modelled = shares[: len(self._operators)] * self._prices
+        modelled = shares[: len(self._modelled)] * self._prices
         one = choice.choice(len(modelled), p=modelled / modelled.sum())
         drawn = np.where(drawn < len(modelled), one, drawn)
         parts = []
@@ -64,8 +78,10 @@ class Ways:
             if len(rows) and name in self._changes:
                 some = parents.take(pa.array(rows))
                 parts.append(self._part(name, rows, self._changes[name](some, choice)))
+            elif len(rows) and name == PLACE:
+                parts.append(self._filled(parents, rows, rng, choice))
             elif len(rows):
-                parts.append(self._modelled(name, self._operators[name], parents, rows, rng))
+                parts.append(self._operated(name, self._operators[name], parents, rows, rng))
         return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
     def reward(self, by: list[str], good: NDArray[np.bool_], made: Mapping[str, int]) -> None:
@@ -76,7 +92,34 @@ class Ways:
             rate = float(good[ways == way].sum()) / max(made.get(way, 0), 1)
             self.success[way] = FADE * self.success[way] + (1 - FADE) * rate
 
-    def _modelled(
+    def _filled(
+        self,
+        parents: pa.RecordBatch,
+        rows: NDArray[np.int64],
+        rng: torch.Generator,
+        choice: np.random.Generator,
+    ) -> pa.RecordBatch:
+        """One place of the scaffold filled by the model, all else kept."""
+        assert self._scaffold is not None
+        openings = self._scaffold.openings(parents.take(pa.array(rows)), choice)
+        kept, parts = [], []
+        for row, text in zip(rows, openings, strict=True):
+            try:
+                parts.append(self._codec.partial(text or "", gaps=True))
+                kept.append(row)
+            except ConfigError:  # too long, or with what the model has not seen
+                continue
+        if not kept:
+            return self._part(PLACE, np.array([], np.int64), [])
+        given, known = (
+            {name: torch.cat([part[side][name] for part in parts]).to(rng.device) for name in part_}
+            for side, part_ in enumerate(parts[0])
+        )
+        batch = self._family.complete(given, known, rng, TEMPERATURE)
+        records = self._codec.decode({key: value.cpu() for key, value in batch.items()})
+        return self._part(PLACE, np.array(kept), records.column(self._column))
+
+    def _operated(
         self,
         name: str,
         operator: Operator,

@@ -141,7 +141,8 @@ class Family(nn.Module, ABC):
         rng: torch.Generator,
         temperature: float = 1.0,
     ) -> Batch:
-        """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn."""
+        """Records that keep ``batch`` where the masks ``known`` are True, the rest drawn. What it
+        holds elsewhere does not matter, but ``GOES_ON``: there a sequence has not ended."""
         raise NotImplementedError
 
     @torch.no_grad()

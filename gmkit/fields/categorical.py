@@ -17,6 +17,9 @@ from gmkit.fields.grammar import Grammar
 from gmkit.fields.masking import counted_share, hide_counted, reveal_counted
 from gmkit.fields.process import T_MIN, Process
 
+GOES_ON = -1
+"""Given at a place of a sequence that is not known: whatever it is, no end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Categorical(Field):
@@ -274,7 +277,7 @@ class Categorical(Field):
             return noisy
         own, drawn = self.length_of(given), self.length_of(noisy)
         places = torch.arange(given.shape[1], device=given.device)
-        inside = known & self._inside(own, given)
+        inside = (known | (given == GOES_ON)) & self._inside(own, given)
         least = torch.where(inside, places + 1, torch.zeros_like(places)).amax(1)
         settled = (known & ~inside).any(1) | (drawn < least)
         lengths = torch.where(settled, own, drawn)

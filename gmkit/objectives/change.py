@@ -22,6 +22,12 @@ class Scaffold(Protocol):
         """(n,): which records have it, with nothing hung on but where it is open."""
         ...
 
+    def openings(self, parents: pa.RecordBatch, rng: np.random.Generator) -> list[str | None]:
+        """For each parent a part that is to be kept, with one open place, as ``Codec.partial``
+        reads it with gaps: the parent's, if it holds the scaffold, less what fills one of its
+        places; else the scaffold's. None where there is none."""
+        ...
+
     def fill(
         self, parents: pa.RecordBatch, donors: pa.RecordBatch, rng: np.random.Generator
     ) -> list[str | None]:

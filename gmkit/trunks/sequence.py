@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gmkit.codecs import Batch
-from gmkit.fields import Categorical, Field, Space
+from gmkit.fields import GOES_ON, Categorical, Field, Space
 from gmkit.fields.space import Params
 from gmkit.trunks.blocks import SequenceBlockDenoiser
 from gmkit.trunks.both_ways import SequenceCritic, SequenceDenoiser, SequenceGenerator
@@ -286,12 +286,14 @@ def _at(
 def _last_known(
     ends: Mapping[str, int], given: Batch | None, known: Mapping[str, Tensor] | None
 ) -> dict[str, Tensor]:
-    """Name → (B,) position of the last element known to lie before the end; −1 for none."""
+    """Name → (B,) position before which it does not end: of the last element known to lie before
+    the end, or after one that ``GOES_ON``; −1 for none."""
     if given is None or known is None:
         return {}
     last = {}
     for name in known.keys() & ends:
+        goes_on = given[name] == GOES_ON
         inside = known[name] & (given[name] != ends[name])
-        places = torch.arange(inside.shape[1], device=inside.device)
-        last[name] = torch.where(inside, places, -1).amax(1)
+        places = torch.arange(inside.shape[1], device=inside.device) + goes_on.int()
+        last[name] = torch.where(inside | goes_on, places, -1).amax(1)
     return last

@@ -18,7 +18,7 @@ from gmkit.codecs.sequences import length_counts, text_column
 from gmkit.codecs.sketch import SequenceSketch
 from gmkit.errors import ArtifactError, ConfigError, DataError, did_you_mean
 from gmkit_molecules.chemistry import explain, parse, quietly
-from gmkit_molecules.notation import NotationError, notation
+from gmkit_molecules.notation import NotationError, Smiles, notation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,7 +255,7 @@ class MoleculeCodec(Codec):
 
     def _grammar(self, vocabulary: TokenVocabulary) -> Grammar | None:
         """Rules for SMILES; whatever SELFIES say is a molecule."""
-        if self.config.notation == "selfies" or not self.config.grammar:
+        if self._selfies or not self.config.grammar:
             return None
         from gmkit_molecules.smiles_grammar import grammar_of
 
@@ -277,6 +277,78 @@ class MoleculeCodec(Codec):
         texts = self._learned().vocabulary.decode(batch[TOKENS].cpu().numpy())
         smiles = pa.array(map(self._notation.to_smiles, texts), pa.string())
         return pa.RecordBatch.from_pydict({COLUMN: smiles, **self._conditions.decode(batch)})
+
+    def partial(self, text: str, *, gaps: bool = False) -> tuple[Batch, Batch]:
+        """A SMILES that the molecule begins with, whose last atom is bonded on; with ``gaps`` one
+        with a ``*`` for what is to be filled in, which is turned to the end. Raises ConfigError for
+        what is neither, is too long, or has an atom that the training molecules had not."""
+        import torch
+
+        from gmkit.fields import GOES_ON
+
+        learned = self._learned()
+        (ids,) = self._ids(self._opening(text) if gaps else self._beginning(text), learned)
+        if not 0 < len(ids) < learned.length:
+            raise ConfigError(
+                f"{text!r} has {len(ids)} tokens; this model writes 1 to {learned.length - 1}",
+                hint="Give a smaller part, or train on larger molecules.",
+            )
+        tokens = torch.zeros(1, learned.length, dtype=torch.int64)
+        tokens[0, : len(ids)] = torch.tensor(ids)
+        known = torch.arange(learned.length)[None] < len(ids)
+        if gaps:
+            tokens[0, len(ids)] = GOES_ON
+        return {TOKENS: tokens}, {TOKENS: known}
+
+    def _opening(self, text: str) -> list[str]:
+        """Tokens up to the star."""
+        from gmkit_molecules.opening import OPEN, ending_at, opened
+
+        with quietly():
+            molecule = opened(text)
+            written = molecule and ending_at(molecule, kekule=self.config.notation == "kekule")
+        if not written:
+            raise ConfigError(
+                f"{text!r} is no molecule with one open place",
+                hint=f'Put one {OPEN} where something is to hang, as in "c1ccc({OPEN})cc1"; '
+                "for several places: gmkit design --scaffold.",
+            )
+        try:
+            whole = self._notation.from_smiles(written) if self._selfies else written
+        except NotationError as error:
+            raise ConfigError(f"{text!r}: {error}") from None
+        return self._notation.tokens(whole)[:-1]  # less what stands for the star
+
+    def _beginning(self, text: str) -> list[str]:
+        """Tokens of the beginning of a molecule."""
+        from gmkit_molecules.opening import OPEN
+
+        text = text.strip()
+        if parse(text + OPEN) is not None:
+            return self._opening(text + OPEN)
+        try:  # an open ring or branch: only what is SMILES already can be cut there
+            tokens = Smiles().tokens(text)
+        except NotationError as error:
+            raise ConfigError(f"{text!r} begins no SMILES: {error}") from None
+        aromatic = any(token[0].islower() for token in tokens)
+        if self._selfies or (aromatic and self.config.notation == "kekule"):
+            raise ConfigError(
+                f"{text!r} is no molecule by itself, so it cannot be written as "
+                f"{self.config.notation}",
+                hint="Begin with whole rings and branches, as in c1ccccc1C(=O)N.",
+            )
+        return tokens
+
+    @property
+    def _selfies(self) -> bool:
+        return bool(self.config.notation == "selfies")
+
+    @staticmethod
+    def _ids(tokens: list[str], learned: Learned) -> list[list[int]]:
+        try:
+            return learned.vocabulary.encode([tokens])
+        except DataError as error:
+            raise ConfigError(error.message, hint="Write it without, or train on such.") from None
 
     # ------------------------------------------------------------ storage
 

@@ -69,9 +69,10 @@ class MoleculesDomain(Domain):
         """A small Transformer and small batches: on two cores the number of updates decides.
 
         The VAE's 0.25 free nats in each of 16 dimensions keep the latent in use, without which
-        the causal decoder ignores it (KL 0.03 nats instead of 4). At temperature 0.7 a model
-        trained for a minute draws molecules nearer to real ones: median QED .87 of the training
-        set's, .84 at 0.8 and .79 at 1.0.
+        the causal decoder ignores it (KL 0.03 nats instead of 4). Its decoder writes atom by atom
+        and is held to what can become a molecule, so it may write Kekulé's SMILES: after the same
+        1,400 steps their median QED is .93 of the training set's, that of SELFIES .87. Temperature
+        0.7 draws nearer to real ones than 1.0 (QED .82).
         """
         settings: dict[str, Any] = {
             "trunk": {"width": 128, "depth": 1, "encoder_depth": 1},
@@ -86,6 +87,8 @@ class MoleculesDomain(Domain):
         if family == "vae":
             settings["family"] = {"latent": 16, "free_bits": 0.25}
             settings["sampling"] = {"temperature": 0.7}
+        if family == "vae" or family.startswith("vae+"):
+            settings["codec"] = {"notation": "kekule"}
         return settings
 
     def measures(self) -> Mapping[str, Measure]:

@@ -36,7 +36,8 @@ class Notation(Protocol):
     name: str
 
     def from_smiles(self, smiles: str) -> str:
-        """The text for a canonical SMILES. Raises NotationError."""
+        """The text for a SMILES that RDKit reads, of the same atoms in the same order. Raises
+        NotationError."""
 
     def to_smiles(self, text: str) -> str:
         """SMILES for any text made of tokens; ``""`` when it means nothing. Never raises."""
@@ -100,8 +101,8 @@ class Selfies:
             text = _library_encoder(smiles)
         if not _PLAIN.fullmatch(smiles):
             with quietly():
-                kept = canonical(self.to_smiles(text)) == smiles
-            if not kept:
+                found = canonical(self.to_smiles(text))
+            if found != smiles and found != canonical(smiles):
                 raise NotationError("SELFIES does not keep this molecule")
         return text
 
@@ -120,7 +121,8 @@ class Selfies:
 
 def notation(name: str) -> Notation:
     """The notation of that name, ``"smiles"``, ``"kekule"`` or ``"selfies"``."""
-    return {"selfies": Selfies, "smiles": Smiles, "kekule": Kekule}[name]()
+    kinds: dict[str, type[Notation]] = {"selfies": Selfies, "smiles": Smiles, "kekule": Kekule}
+    return kinds[name]()
 
 
 def _split(pattern: re.Pattern[str], text: str) -> list[str]:

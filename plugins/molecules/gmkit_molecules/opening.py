@@ -31,9 +31,9 @@ def opened(text: str) -> Mol | None:
     return mol if stars[0].GetBonds()[0].GetBondType() == Chem.BondType.SINGLE else None
 
 
-def ending_at(mol: Mol) -> str | None:
+def ending_at(mol: Mol, *, kekule: bool = False) -> str | None:
     """SMILES of a molecule as ``opened`` gives it, whose last atom is an iodine in place of the
-    star; None where no way to write it so was found.
+    star; None where no way to write it so was found. ``kekule``: without aromatic atoms.
 
     Of two ways on from an atom RDKit takes that with the higher number later, so atoms are numbered
     by how near they are to the star; and a ring must be entered beside the atom that it hangs on,
@@ -44,14 +44,19 @@ def ending_at(mol: Mol) -> str | None:
     plain = RWMol(mol)
     plain.ReplaceAtom(star, Chem.AtomFromSmiles(_LAST))
     Chem.SanitizeMol(plain)
+    if kekule:
+        Chem.Kekulize(plain, clearAromaticFlags=True)
     distances = Chem.GetDistanceMatrix(plain)[star]
     far_first = sorted(range(plain.GetNumAtoms()), key=lambda atom: -distances[atom])
     turned = Chem.RenumberAtoms(plain, far_first)
     rooted = (
-        Chem.MolToSmiles(turned, canonical=False, rootedAtAtom=root)
+        Chem.MolToSmiles(turned, canonical=False, rootedAtAtom=root, kekuleSmiles=kekule)
         for root in range(turned.GetNumAtoms() - 1)
     )
-    by_chance = (Chem.MolToRandomSmilesVect(turned, 1, seed)[0] for seed in range(1, CHANCES + 1))
+    by_chance = (
+        Chem.MolToRandomSmilesVect(turned, 1, seed, kekuleSmiles=kekule)[0]
+        for seed in range(1, CHANCES + 1)
+    )
     for text in chain(rooted, by_chance):
         if text.endswith(_LAST):
             return str(text.removesuffix(_LAST) + "I")

@@ -95,6 +95,12 @@ class MoleculeScaffold:
             molecules = [Chem.MolFromSmiles(text) for text in records.column(COLUMN).to_pylist()]
             return np.array([self._match(mol) is not None for mol in molecules], np.bool_)
 
+    def openings(self, parents: pa.RecordBatch, rng: Rng) -> list[str | None]:
+        """For each parent what is left of it without what hangs on one place; or of a parent that
+        does not hold the scaffold, the scaffold with one place open, the others bare."""
+        with quietly():
+            return [self._opening(text, rng) for text in parents.column(COLUMN).to_pylist()]
+
     def fill(self, parents: pa.RecordBatch, donors: pa.RecordBatch, rng: Rng) -> list[str | None]:
         """For each parent one place filled anew from its donor, or all of them."""
         pairs = zip(
@@ -107,6 +113,28 @@ class MoleculeScaffold:
         """Atoms of ``mol`` that are the scaffold's."""
         found: tuple[int, ...] = mol.GetSubstructMatch(self._query)
         return found or None
+
+    def _opening(self, parent: str, rng: Rng) -> str | None:
+        held = editable(parent)
+        try:
+            match = self._match(held)
+            cut = None if match is None else self._cut(held, match, rng)
+            mol = self._one_open(rng) if cut is None else cut[0]
+            return None if mol is None else Chem.MolToSmiles(mol)
+        except (RuntimeError, ValueError):  # RDKit's on what cannot be
+            return None
+
+    def _one_open(self, rng: Rng) -> RWMol | None:
+        """The scaffold, or of several parts one, with one of its stars."""
+        mol = RWMol(self._core) if self._open else self._starred(rng)
+        if mol is None:
+            return None
+        parts = Chem.GetMolFrags(mol)
+        part = set(parts[rng.integers(len(parts))])
+        stars = self._stars(mol, part)
+        kept = picked(stars, rng)
+        gone = (set(range(mol.GetNumAtoms())) - part) | (set(stars) - {kept})
+        return _without(mol, gone)
 
     def _filled(self, parent: str, donor: str, rng: Rng) -> str | None:
         held, giver = editable(parent), editable(donor)
@@ -148,6 +176,11 @@ class MoleculeScaffold:
 
     def _anywhere(self, giver: Mol, rng: Rng) -> RWMol | None:
         """A part of the giver on a place of a scaffold without stars that has a hydrogen."""
+        mol = self._starred(rng)
+        return None if mol is None else _hung(mol, mol.GetNumAtoms() - 1, giver, rng)
+
+    def _starred(self, rng: Rng) -> RWMol | None:
+        """The scaffold with a star, its last atom, on a place that has a hydrogen."""
         core = editable(Chem.MolToSmiles(self._core))
         free = [atom.GetIdx() for atom in core.GetAtoms() if atom.GetTotalNumHs() > 0]
         if not free:
@@ -158,10 +191,17 @@ class MoleculeScaffold:
             place.SetNumExplicitHs(place.GetNumExplicitHs() - 1)
         star = mol.AddAtom(Chem.Atom(0))
         mol.AddBond(place.GetIdx(), star, BondType.SINGLE)
-        return _hung(mol, star, giver, rng)
+        return mol
 
     def _one_anew(self, held: Mol, match: tuple[int, ...], giver: Mol, rng: Rng) -> RWMol | None:
         """What hangs on one place taken off, and a part of the giver hung there."""
+        cut = self._cut(held, match, rng)
+        return self._all_anew(giver, rng) if cut is None else _hung(*cut, giver, rng)
+
+    @staticmethod
+    def _cut(held: Mol, match: tuple[int, ...], rng: Rng) -> tuple[RWMol, int] | None:
+        """The molecule with a star in place of what hangs on one place of the scaffold, and the
+        star."""
         core = set(match)
         sides = [
             (inner, outer)
@@ -178,8 +218,8 @@ class MoleculeScaffold:
                 continue
             star = mol.AddAtom(Chem.Atom(0))
             mol.AddBond(inner, star, BondType.SINGLE)
-            return _hung(_without(mol, gone), star - len(gone), giver, rng)
-        return self._all_anew(giver, rng)
+            return _without(mol, gone), star - len(gone)
+        return None
 
 
 def _hung(mol: RWMol, star: int, giver: Mol, rng: Rng) -> RWMol | None:

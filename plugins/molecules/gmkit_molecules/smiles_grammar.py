@@ -132,7 +132,7 @@ class SmilesGrammar(Grammar):
                 state["alone"] > 0,
             )
             if room < int(now.max()) + self.tables.growth:
-                whence, far = token["top"].split(1, -1)
+                whence, far = token["top"][..., :1], token["top"][..., 1:]
                 spots = _depth(state, token["last_whence"], token["last_far"])
                 after = _unfinished(
                     open_after,

@@ -12,8 +12,10 @@ from gmkit_molecules.smiles_profile import AROMATIC, FIRST, LONELY, Profile, kin
 
 __all__ = ["TokenTables"]
 
-_PLAIN = ("pops", "reach", "wanted", "room", "exactly", "alone", "alone_last", "rings", "dip")
-_PLAIN = (*_PLAIN, "last", "order", "opened", "fits")
+_PLAIN = (
+    *("pops", "reach", "wanted", "room", "exactly", "alone", "alone_last", "rings", "dip"),
+    *("last", "order", "opened", "fits"),
+)
 """Numbers of a profile that are taken as they are."""
 
 
