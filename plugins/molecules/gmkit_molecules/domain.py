@@ -46,7 +46,8 @@ class MoleculesDomain(Domain):
         return MoleculeCodec(config)
 
     def formats(self) -> Mapping[str, Format]:
-        """``.smi``, ``.smiles`` and ``.sdf``, each also as ``.gz``."""
+        """``.smi``, ``.smiles`` and ``.sdf``, each also as ``.gz``; to write only, ``.svg`` and
+        ``.png``."""
         from gmkit_molecules.formats import FORMATS
 
         return FORMATS

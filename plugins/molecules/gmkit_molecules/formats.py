@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from gmkit_molecules.picture_file import PictureFile
 from gmkit_molecules.sdf import StructureDataFile
 from gmkit_molecules.smi import SmilesFile
 
@@ -20,5 +21,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ".smiles.gz": SmilesFile(gz=True),
         ".sdf": StructureDataFile(),
         ".sdf.gz": StructureDataFile(gz=True),
+        ".svg": PictureFile("svg"),
+        ".png": PictureFile("png"),
     }
 )

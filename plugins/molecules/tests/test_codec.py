@@ -47,7 +47,7 @@ def codec(prepared: pa.RecordBatch) -> MoleculeCodec:
     return MoleculeCodec({}).fit([prepared])
 
 
-@pytest.fixture(scope="module", params=["selfies", "smiles"])
+@pytest.fixture(scope="module", params=["selfies", "smiles", "kekule"])
 def small(request: pytest.FixtureRequest) -> MoleculeCodec:
     codec = MoleculeCodec({"notation": request.param, "tokens": 20})
     return codec.fit([codec.prepare(batch(rows(100))).records])
@@ -139,7 +139,7 @@ def test_all_come_back(codec: MoleculeCodec, prepared: pa.RecordBatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notation", ["selfies", "smiles"])
+@pytest.mark.parametrize("notation", ["selfies", "smiles", "kekule"])
 def test_every_screening_molecule_comes_back(notation: str) -> None:
     codec = MoleculeCodec({"notation": notation})
     made = [codec.prepare(part) for part in screening()]
@@ -329,3 +329,25 @@ def test_workers_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+KEPT = {
+    "salt": "CC(=O)[O-].[Na+]",
+    "isotope": "[2H]C([2H])([2H])O",
+    "heavy isotope": "[13CH3]C(=O)O",
+    "charges": "C[N+](C)(C)CC(=O)[O-]",
+    "stereo at an atom": "C[C@H](N)C(=O)O",
+    "stereo at a bond": "C/C=C/C(=O)O",
+    "aromatic charge": "C[n+]1ccccc1.[Cl-]",
+    "fused rings": "c1ccc2[nH]c3ccccc3c2c1",
+}
+
+
+@pytest.mark.parametrize("notation", ["selfies", "smiles", "kekule"])
+def test_salts_isotopes_charges_and_stereo_are_kept(notation: str) -> None:
+    codec = MoleculeCodec({"notation": notation, "tokens": 4})
+    made = codec.prepare(batch(list(KEPT.values())))
+    assert not made.rejects
+    codec.fit([made.records])
+    back = codec.decode(codec.encode(made.records))["smiles"].to_pylist()
+    assert [canonical(text) for text in back] == [canonical(text) for text in KEPT.values()]

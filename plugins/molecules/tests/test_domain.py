@@ -15,6 +15,7 @@ from gmkit_molecules.datasets import nci, screening
 from gmkit_molecules.domain import MoleculesDomain
 from gmkit_molecules.drawing import draw_grid
 from gmkit_molecules.formats import FORMATS
+from gmkit_molecules.picture_file import PictureFile
 from rich.console import Console
 
 from gmkit.api import API
@@ -75,6 +76,9 @@ def test_domain_facts() -> None:
     suited = domain.defaults("vae", None)
     assert suited["family"]["free_bits"] > 0
     assert "family" not in domain.defaults("gan", None)
+    notations = {name: domain.defaults(name, None).get("codec") for name in ("vae", "vae+gan")}
+    assert set(map(str, notations.values())) == {"{'notation': 'kekule'}"}
+    assert "codec" not in domain.defaults("diffusion", None)  # it is not held to a grammar
 
 
 # ---------------------------------------------------------------- the plugin
@@ -91,7 +95,8 @@ def test_what_is_declared_exists() -> None:
         module, name = loader.split(":")
         assert callable(getattr(import_module(module), name)), loader
     (info,) = gmkit_molecules.gmkit_register_domains()
-    assert set(info.extensions) == set(FORMATS)
+    read = {end for end, kind in FORMATS.items() if not isinstance(kind, PictureFile)}
+    assert set(info.extensions) == read
 
 
 def test_declaring_imports_nothing_heavy() -> None:

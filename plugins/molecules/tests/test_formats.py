@@ -32,6 +32,25 @@ def write(path: Path, table: pa.Table) -> Path:
     return path
 
 
+# ---------------------------------------------------------------- pictures
+
+
+def test_a_picture_shows_the_molecules_and_cannot_be_read(tmp_path: Path) -> None:
+    table = pa.table({"smiles": ["CCO", "no molecule", None, "c1ccccc1"]})
+    svg = write(tmp_path / "x.svg", table).read_text()
+    assert "<svg" in svg and "width='440px' height='170px'" in svg
+    png = write(tmp_path / "x.png", table).read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == (2 * 220, 170)  # two molecules
+    with pytest.raises(DataError, match="cannot be read"):
+        read(tmp_path / "x.png")
+    with pytest.raises(DataError, match="no molecule to draw"):
+        write(tmp_path / "y.svg", pa.table({"smiles": ["no molecule"]}))
+    with pytest.raises(DataError, match="'smiles'"):
+        write(tmp_path / "z.svg", pa.table({"x": [1]}))
+
+
 # ---------------------------------------------------------------- .smi
 
 

@@ -78,3 +78,20 @@ def test_one_place_is_filled_anew_and_the_others_stay():
 def test_refused(text: str, message: str):
     with pytest.raises(ConfigError, match=message):
         MoleculeScaffold(text)
+
+
+@pytest.mark.parametrize(
+    "scaffold", ["c1ccc(*)cc1", "*c1ccc(*)cc1", "c1ccccc1*.*C1CCNCC1", "c1cc[nH]c1"]
+)
+def test_openings_are_parts_with_one_place(scaffold: str):
+    made, rng = MoleculeScaffold(scaffold), np.random.default_rng(0)
+    parents = records(*DONORS)
+    held = records(*[text for text in made.fill(parents, parents, rng) if text])
+    for texts, smallest in ((made.openings(parents, rng), 5), (made.openings(held, rng), 6)):
+        assert all(text is not None and text.count("*") == 1 for text in texts)
+        molecules = [Chem.MolFromSmiles(text) for text in texts]
+        assert all(mol is not None and mol.GetNumAtoms() >= smallest for mol in molecules)
+    # what is left of one that holds a scaffold without open places still holds it
+    if scaffold == "c1cc[nH]c1":
+        bare = records(*[t.replace("(*)", "").replace("*", "") for t in made.openings(held, rng)])
+        assert made.holds(bare).all()
