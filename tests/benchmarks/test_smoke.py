@@ -83,6 +83,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_results_name_machine_command_and_goals(measured: Path) -> None:
     startup, loop = results(measured)
     assert (startup["benchmark"], loop["benchmark"]) == ("startup", "loop")
@@ -94,6 +95,7 @@ def test_results_name_machine_command_and_goals(measured: Path) -> None:
     assert (heavy["value"], heavy["met"]) == (0, True)
 
 
+@pytest.mark.slow
 def test_the_loop_is_split_into_sections(measured: Path) -> None:
     sections, turns = results(measured)[1]["tables"]
     values = {row[0]: row[1] for row in sections["rows"]}
@@ -101,6 +103,7 @@ def test_the_loop_is_split_into_sections(measured: Path) -> None:
     assert turns["columns"][3:6] == ["bare", "featured", "trainer"]
 
 
+@pytest.mark.slow
 def test_the_report_marks_what_was_missed(measured: Path, tmp_path: Path) -> None:
     lines = results(measured)
     lines[0]["goals"][0] |= {"value": 999.0, "bound": 200.0, "at_most": True, "met": False}

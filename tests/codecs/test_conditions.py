@@ -64,7 +64,7 @@ def described(conditions: Conditions) -> Any:
 
 
 @given(ROWS, ROWS.filter(bool))
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_merging_equals_seeing_both(left: list[Any], right: list[Any]) -> None:
     both = fitted(left + right)
     assert described(fitted(left).merge(fitted(right))) == described(both)
@@ -72,7 +72,7 @@ def test_merging_equals_seeing_both(left: list[Any], right: list[Any]) -> None:
 
 
 @given(ROWS.filter(bool), st.booleans(), st.randoms())
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_order_and_batching_do_not_matter(rows: list[Any], wide: bool, random: Any) -> None:
     rows = rows + WIDE * wide
     shuffled = list(rows)
@@ -82,7 +82,7 @@ def test_order_and_batching_do_not_matter(rows: list[Any], wide: bool, random: A
 
 
 @given(ROWS.filter(bool), st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_what_is_encoded_comes_back(rows: list[Any], wide: bool) -> None:
     records = table(rows + WIDE * wide)
     conditions = Conditions(NAMES).fit([records])
@@ -107,7 +107,7 @@ def test_what_is_encoded_comes_back(rows: list[Any], wide: bool) -> None:
 
 
 @given(ROWS.filter(bool))
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_state_survives_json(rows: list[Any]) -> None:
     conditions = fitted(rows)
     restored = Conditions.from_state(CodecState(described(conditions)))
@@ -121,7 +121,7 @@ def test_state_survives_json(rows: list[Any]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_anything_of_the_space_is_decoded(data: st.DataObject) -> None:
     conditions = fitted(WIDE)
     drawn = {
