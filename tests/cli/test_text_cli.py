@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -146,10 +147,21 @@ def test_a_gan_completes_nothing(command: Any, runs: dict[str, Path]) -> None:
     assert "cannot complete a part" in outcome.err
 
 
-def test_molecules_have_no_prompts_yet(command: Any, trained: Any) -> None:
-    outcome = command("sample", trained.run, "-n", 2, "--prompt", "CCO")
-    assert outcome.code == 2
-    assert "cannot be begun by a prompt" in outcome.err
+def test_molecules_are_begun_and_filled_in(command: Any, trained: Any) -> None:
+    outcome = command("sample", trained.run, "-n", 5, "--prompt", "CCO", "--json")
+    assert outcome.code == 0, outcome.err
+    begun = [atoms_of(row["smiles"]) for row in outcome.json["rows"]]
+    assert len(begun) == 5 and all(atoms.startswith("CCO") for atoms in begun)
+    outcome = command("sample", trained.run, "-n", 5, "--infill", "FC(F)(*)Cl", "--json")
+    filled = [sorted(atoms_of(row["smiles"])) for row in outcome.json["rows"]]
+    assert all(set("CFl") <= set(atoms) and len(atoms) >= 5 for atoms in filled)
+    refused = command("sample", trained.run, "-n", 2, "--infill", "CCO")
+    assert refused.code == 2 and "one open place" in refused.err
+
+
+def atoms_of(smiles: str) -> str:
+    """In SELFIES what follows may still make a ring of what was there: only the atoms stay."""
+    return re.sub("[^A-Za-z]", "", smiles)
 
 
 def test_evaluation_tells_bits_and_the_use_of_the_latent(

@@ -55,6 +55,7 @@ def test_training_sees_them(tmp_path):
     data = tmp_path / "few.smi"
     data.write_text("\n".join(next(iter(screening()))["smiles"][:200].to_pylist()))
     settings = {"data": {"variants": 3}, "training": {"steps": 8}, "trunk": {"width": 16}}
+    settings["codec"] = {"notation": "selfies"}  # untrained, it draws small ones, quick to judge
     options = {"domain": "molecules", "model": "vae", "data": data, "settings": settings}
     first = gmkit.train(**options, out=tmp_path / "a")
     plain = gmkit.train(
