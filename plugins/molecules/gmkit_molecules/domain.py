@@ -129,7 +129,10 @@ class MoleculesDomain(Domain):
         return nearest(records, known)
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
-        """Up to ten molecules with weight (g/mol), logP and QED, and whatever was asked of them."""
+        """Up to ten molecules, canonical, with weight (g/mol), logP and QED, and whatever was asked
+        of them."""
+
+        from rdkit import Chem
         from rich.table import Table
         from rich.text import Text
 
@@ -154,6 +157,7 @@ class MoleculesDomain(Domain):
             if molecule is not None:
                 weight, logp, qed = next(figures)
                 cells = [f"{weight:.1f}", f"{logp:.2f}", f"{qed:.2f}"]
+                text = Chem.MolToSmiles(molecule)  # aromatic rings are easier to read
             asked = [Text(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in other.values()]
             table.add_row(Text(text or "(empty)"), *cells, *asked)
         return table
