@@ -41,6 +41,9 @@ DEPTH = 24
 FAR = 1 << 20
 """More bonds than any molecule has one after the other."""
 
+FINISHING = ("last_whence", "last_far", "top", "last", "opened", "alone_last")
+"""What says of a token how much is unfinished after it."""
+
 
 @lru_cache(maxsize=8)
 def grammar_of(texts: tuple[str, ...]) -> SmilesGrammar:
@@ -61,6 +64,7 @@ class SmilesGrammar(Grammar):
         stack = torch.zeros(rows, DEPTH, dtype=torch.long)
         return {
             "stack": stack,  # bonds left, top first
+            "below": F.pad(stack, (0, 1)),  # their sums from each on
             "size": none,
             "rings": none,
             "begun": none[:, None].expand(-1, self.tables.rings) - 1,
@@ -71,6 +75,7 @@ class SmilesGrammar(Grammar):
             "opened": none,
             "alone": none,
             "joined": none - 1,  # depth of the atom that a ring just closed leads back to
+            "wanting": none,  # how unfinished it is
         }
 
     def allowed(self, state: State, classes: Tensor, room: int | None = None) -> Tensor:
@@ -101,9 +106,10 @@ class SmilesGrammar(Grammar):
         bad = closing & (spots - begun < 2)
         # and two rings do not join the same two atoms
         bad |= closing & (spots == state["depths"][:, None, :1]) & (begun == joined)
-        pair = torch.where(closing, begun * FAR + spots, -1 - torch.arange(self.tables.rings))
-        pair = pair.sort(-1).values
-        fine &= ~(pair[..., 1:] == pair[..., :-1]).any(-1)
+        if bool((closing.sum(-1) > 1).any()):
+            pair = torch.where(closing, begun * FAR + spots, -1 - torch.arange(self.tables.rings))
+            pair = pair.sort(-1).values
+            fine &= ~(pair[..., 1:] == pair[..., :-1]).any(-1)
         # a ring that began in a branch ends there, for it leads back to an atom before it
         turned = touched & (odd | is_open)  # twice in an open one: it ends, another begins
         open_after = odd ^ is_open
@@ -113,39 +119,34 @@ class SmilesGrammar(Grammar):
         # and until then an atom from there on has bonds left to go on
         heights = torch.where(turned, size[..., None] + token["heights"], height)
         down_to = size - torch.where(open_after, heights, 0).amax(-1)  # places from the top
-        total = F.pad((state["stack"] % AROMATIC).flip(1).cumsum(1).flip(1), (0, 1))
         first = (token["pops"] + 1).clamp(max=DEPTH)
         until = (down_to + 1).clamp(max=DEPTH).maximum(first)
-        lower = total.gather(1, first) - total.gather(1, until)
+        lower = state["below"].gather(1, first) - state["below"].gather(1, until)
         free = token["after"] - extra * token["pays"]
         free = free + torch.where(token["pops"] <= down_to, rest + lower, 0)
         fine &= ~open_after.any(-1) | (free > 0)
         size_after = size - token["pops"] + token["pushed"]
         fine &= size_after <= DEPTH
         if room is not None:
-            now = _unfinished(
-                state["begun"] >= 0,
-                state["depths"][:, :1] - state["begun"],
-                state["size"],
-                state["last"],
-                state["opened"],
-                state["alone"] > 0,
-            )
-            if room < int(now.max()) + self.tables.growth:
-                whence, far = token["top"][..., :1], token["top"][..., 1:]
-                spots = _depth(state, token["last_whence"], token["last_far"])
-                after = _unfinished(
-                    open_after,
-                    _depth(state, whence, far) - torch.where(turned, spots, begun),
-                    size_after,
-                    token["last"],
-                    token["opened"],
-                    token["alone_last"] == rings,
-                )
-                fine &= (after <= room) | (after < now[:, None])
+            late = (room < state["wanting"] + self.tables.growth).nonzero()[:, 0]
+            if len(late):
+                known = {name: state[name] for name in ("depths", "begun", "rings", "wanting")}
+                some = self.keep({**known, "turned": turned, "open_after": open_after}, late)
+                part = self.keep({name: token[name] for name in FINISHING}, late)
+                after = self._after(some, part, size_after[late])
+                fine[late] &= (after <= room) | (after < some["wanting"][:, None])
         whole = (state["last"] == ATOM_DONE) | (state["last"] == CLOSED)
         whole &= (state["size"] == 1) & (state["rings"] == 0) & (state["alone"] == 0)
         return torch.where(classes == 0, whole[:, None], fine)
+
+    def _after(self, state: State, token: dict[str, Tensor], size: Tensor) -> Tensor:
+        """(B, C): what is unfinished after each class; ``size``: atoms on the stack then."""
+        turned, open_after = state["turned"], state["open_after"]
+        spots = _depth(state, token["last_whence"], token["last_far"])
+        begun = torch.where(turned, spots, state["begun"][:, None])
+        top = _depth(state, token["top"][..., :1], token["top"][..., 1:])
+        alone = token["alone_last"] == state["rings"][:, None]
+        return _unfinished(open_after, top - begun, size, token["last"], token["opened"], alone)
 
     def advance(self, state: State, chosen: Tensor) -> State:
         """Take the bonds, leave atoms behind, put the new ones on top."""
@@ -175,18 +176,25 @@ class SmilesGrammar(Grammar):
         joined = torch.where(ended, state["begun"], -1).amax(-1)
         same = (token["pushed"] == 0) & (token["pops"] == 0) & (joined < 0)
         height = state["size"][:, None] + token["heights"]
+        begun = torch.where(odd ^ open_before, begun, -1)
+        size = size.clamp(0, DEPTH)
+        alone = (token["alone_last"] == state["rings"]).long()
+        stack = torch.where(places < pushed, new.gather(1, laid), old)
+        since = depths[:, :1] - begun
         return {
-            "stack": torch.where(places < pushed, new.gather(1, laid), old),
-            "size": size.clamp(0, DEPTH),
+            "stack": stack,
+            "below": F.pad((stack % AROMATIC).flip(1).cumsum(1).flip(1), (0, 1)),
+            "size": size,
             "rings": state["rings"] ^ token["rings"],
-            "begun": torch.where(odd ^ open_before, begun, -1),
+            "begun": begun,
             "height": torch.where(turned, height, state["height"]),
             "depths": depths,
             "last": token["last"],
             "order": token["order"],
             "opened": token["opened"],
-            "alone": (token["alone_last"] == state["rings"]).long(),
+            "alone": alone,
             "joined": torch.where(same, state["joined"], joined),
+            "wanting": _unfinished(begun >= 0, since, size, token["last"], token["opened"], alone),
         }
 
     @staticmethod
