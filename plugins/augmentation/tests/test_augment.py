@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -166,7 +167,9 @@ def test_a_dry_run_tells_the_columns_and_writes_nothing(run: Run, stored: Path) 
     }
     assert outcome.json["rules"] == ["city → country", "start ≤ end"]
     assert sorted(p for p in stored.parent.iterdir() if p.name != "cache") == before
-    assert "Taken for" in run("augment", stored, "--dry-run").out
+    shown = run("augment", stored, "--dry-run").out
+    assert "Taken for" in shown
+    assert "date32[day]" in shown  # no mark-up
 
 
 def test_columns_can_be_told(run: Run, stored: Path) -> None:
@@ -277,3 +280,37 @@ def test_what_private_training_cannot_protect(run: Run, stored: Path, words: lis
     outcome = run("augment", stored, "--dp-epsilon", 3, *words)
     assert outcome.code == 2, outcome.err
     assert not stored.with_name("orders.augmented.parquet").exists()
+
+
+def test_texts_as_views_are_filled_in(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    texts = pa.array(["a", "b", None] * 60, pa.string_view())
+    pq.write_table(pa.table({"x": texts, "y": np.arange(180) % 3}), path)
+    assert run("impute", path, "--draws", 2).code == 0
+    found = pq.read_table(path.with_name("t.imputed.parquet"))
+    assert found.schema.field("x").type == pa.string_view()
+    assert found["x"].null_count == 0
+
+
+@pytest.mark.parametrize("harm", [True, False])
+def test_rows_that_balance_come_with_advice(
+    run: Run, stored: Path, monkeypatch: pytest.MonkeyPatch, harm: bool
+) -> None:
+    from gmkit_augmentation import gate
+
+    class Judge:
+        measure, possible = "average precision", True
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def score(self, rows: pa.Table, learner: int) -> float:
+            return rows.num_rows / 10_000 * (-1 if harm else 1)
+
+    monkeypatch.setattr(gate, "Task", Judge)
+    outcome = run("augment", stored, "--balance", "city=Lima")
+    assert outcome.code == 0, outcome.err
+    told = "These new rows do harm to a model" if harm else "These new rows help to predict 'city'"
+    assert told in outcome.out
+    assert ("--no-harm" in outcome.out) == harm
+    page = stored.with_name("orders.augmented.report.html").read_text()
+    assert told in html.unescape(page)
