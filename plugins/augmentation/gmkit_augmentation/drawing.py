@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from gmkit_augmentation.rules import Rules
 CHUNK = 16_384
 """Rows drawn together."""
 FRESH = 2048
-"""Rows drawn together to replace others."""
+"""Rows drawn together to replace others, at most."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,14 @@ class Drawing:
 
     def _fresh(
         self, draw: Callable[[int, int], pa.RecordBatch], seed: int
-    ) -> Iterator[pa.RecordBatch]:
-        """Further rows of a wish, without end."""
-        number = 0
-        while True:
-            yield draw(FRESH, derive(seed, number))
-            number += 1
+    ) -> Callable[[int], pa.RecordBatch]:
+        """Further rows of a wish, without end: (how many are still needed) → some more."""
+        numbers = count()
+
+        def more(needed: int) -> pa.RecordBatch:
+            return draw(min(FRESH, 64 + 2 * needed), derive(seed, next(numbers)))
+
+        return more
 
     def _drawer(self, wish: Wish) -> Callable[[int, int], pa.RecordBatch]:
         """(rows, seed) → rows that meet the conditions."""

@@ -7,7 +7,7 @@ where the model has no such rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,9 @@ DECLARED_ROUNDS = 400
 """Attempts for a row that must keep what was declared, as long as some come;"""
 _NONE_YET = 40
 """attempts after which none at all is taken for never."""
+
+Fresh = Callable[[int], pa.RecordBatch]
+"""How many rows are still needed → some more, a few or many."""
 
 
 class Guard:
@@ -49,7 +52,7 @@ class Guard:
         self.copies_redrawn = self.copies_left = 0
         self.breaches_redrawn = self.breaches_left = 0
 
-    def kept(self, batch: pa.RecordBatch, fresh: Iterator[pa.RecordBatch]) -> pa.RecordBatch:
+    def kept(self, batch: pa.RecordBatch, fresh: Fresh) -> pa.RecordBatch:
         """As many rows; those that must not stay replaced by rows of ``fresh``. Raises DataError
         where declared conditions cannot be kept."""
         batch = self._repaired(batch)
@@ -74,9 +77,7 @@ class Guard:
         together = pa.Table.from_batches([batch, *spare]).take(pa.array(order))
         return together.combine_chunks().to_batches()[0]
 
-    def _spare(
-        self, fresh: Iterator[pa.RecordBatch], wanted: int, needed: int
-    ) -> tuple[list[pa.RecordBatch], int]:
+    def _spare(self, fresh: Fresh, wanted: int, needed: int) -> tuple[list[pa.RecordBatch], int]:
         """Up to ``wanted`` proper rows, ``needed`` at least, and how many there are."""
         spare: list[pa.RecordBatch] = []
         found = looked = 0
@@ -85,7 +86,7 @@ class Guard:
                 break
             if number >= _NONE_YET and not found:
                 break
-            others = self._repaired(next(fresh))
+            others = self._repaired(fresh((wanted - found) << min(number, 12)))
             looked += len(others)
             proper = others.filter(pa.array(~np.logical_or.reduce(self._faults(others))))
             spare.append(proper.slice(0, wanted - found))

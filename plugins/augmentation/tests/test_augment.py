@@ -304,7 +304,7 @@ def test_rows_that_balance_come_with_advice(
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         def score(self, rows: pa.Table, learner: int) -> float:
-            return rows.num_rows / 10_000 * (-1 if harm else 1)
+            return float(rows.num_rows / 10_000 * (-1 if harm else 1))
 
     monkeypatch.setattr(gate, "Task", Judge)
     outcome = run("augment", stored, "--balance", "city=Lima")
