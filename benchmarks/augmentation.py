@@ -8,9 +8,10 @@ table is measured by itself and its line written at once; ``--resume`` leaves ou
 the file already has.
 
 Each model is run by the command line (``gmkit augment``: CPU seconds and memory of the whole
-process, start-up, reading and writing included) and, for seconds of learning and rows a second,
-from Python. ``--peers`` holds ``run_peer.py``, run by ``--python`` for each name of
-``--contestants``: CPU seconds and memory likewise, the others by its own account (wall time).
+process, start-up, reading and writing included) and, for CPU seconds of learning and rows drawn a
+CPU second, from Python. ``--peers`` holds ``run_peer.py``, run by ``--python`` for each name of
+``--contestants``: CPU seconds and memory likewise, learning and rows a second by its own account
+(wall time).
 
 All rows are judged by gmkit's measures against the training rows, with ``test.parquet`` as held-out
 rows, beside three tables of which nothing has to be learned:
@@ -70,12 +71,12 @@ def augmented(folder: Path, target: str, model: str, out: Path) -> dict[str, flo
     words = ["augment", str(data), "--target", target, "--model", model]
     words += ["--only-synthetic", "--no-report", "--quiet", "--out", str(out)]
     _, figures = spent([sys.executable, "-m", "gmkit", *words])
-    began = time.perf_counter()
+    began = time.process_time()
     fitted = gmkit.Augmenter(target=target, model=model).fit(str(data))
-    learned = time.perf_counter()
+    learned = time.process_time()
     fitted.sample(DRAWN)
     figures["fit s"] = learned - began
-    figures["rows/s"] = DRAWN / (time.perf_counter() - learned)
+    figures["rows/s"] = DRAWN / (time.process_time() - learned)
     return figures
 
 
@@ -181,6 +182,9 @@ def of_table(options: argparse.Namespace, name: str, report: Report, place: Path
     if neutral:
         columns = ["rows", *options.scores.split(",")]
         report.table(f"{name}, neutral scorer", columns, neutral)
+    report.note(
+        "fit s and rows/s: CPU seconds of gmkit, wall seconds of peers by their own account"
+    )
     report.note("detection: AUC, .5 best, below it copies; utility: AUC or R² on test rows")
 
 

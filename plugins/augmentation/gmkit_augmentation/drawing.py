@@ -15,7 +15,7 @@ import torch
 from gmkit.codecs import Batch
 from gmkit.codecs.tables.columns import Identifier
 from gmkit.engines.local import default_workers
-from gmkit.errors import ConfigError, DataError
+from gmkit.errors import DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Condition, all_of
@@ -108,17 +108,13 @@ class Drawing:
 
     def _drawer(self, wish: Wish) -> Callable[[int, int], pa.RecordBatch]:
         """(rows, seed) → rows that meet the conditions."""
-        if not wish.conditions or wish in self._own:
-            every = self._own.get(wish, self.learned).run
-            return lambda rows, seed: next(every.sample_batches(rows, seed=seed, chunk=rows))
-        run = self.learned.run
-        if "complete" not in run.family.capabilities:
-            raise ConfigError(
-                f"model {run.config.model!r} cannot be asked for given values",
-                hint="Take --model trees, vae or diffusion.",
-            )
+        run = self._own.get(wish, self.learned).run
         named = list(dict.fromkeys(condition.column for condition in wish.conditions))
-        seeds = self._seeds(wish.conditions, named)
+        plain = not wish.conditions or wish in self._own
+        seeds = None if plain else self._seeds(wish.conditions, named)
+        if seeds is None or "complete" not in run.family.capabilities:
+            # a family that cannot complete draws until rows meet the conditions: see the guard
+            return lambda rows, seed: next(run.sample_batches(rows, seed=seed, chunk=rows))
         encoded = run.codec.encode(seeds)
         known = {field for n in named for field in self.learned.codec.columns[n].fields()}
 

@@ -100,6 +100,16 @@ def test_conditions_are_met_by_every_row(run: Run, stored: Path) -> None:
     assert str(max(found["start"].to_pylist())) < "2020-09-01"
 
 
+@pytest.mark.parametrize("text", ["at>2024-03-01", "at>2024-03-01T00:00", "at>2024-02-29T15:00Z"])
+def test_times_are_those_of_the_columns_zone(run: Run, tmp_path: Path, text: str) -> None:
+    hours = pa.array(range(1_706_713_200, 1_711_000_000, 3600), pa.timestamp("s", "Asia/Tokyo"))
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"at": hours, "x": np.arange(len(hours)) % 7}), path)
+    found = synthetic(augmented(run, path, "--where", text, "-n", 40))["at"].to_pylist()
+    assert len(found) == 40
+    assert min(found).isoformat() > "2024-03-01T00:00:00+09:00"
+
+
 def test_missing_can_be_asked_for(run: Run, stored: Path) -> None:
     found = synthetic(augmented(run, stored, "--where", "rating=null", "-n", 20))
     assert found["rating"].null_count == 20
@@ -195,7 +205,7 @@ def test_the_report_holds_all_it_shows(run: Run, stored: Path) -> None:
     assert all(entry["text"].endswith((".", ".'")) for entry in facts["sentences"])
 
 
-@pytest.mark.parametrize("model", ["vae", "diffusion"])
+@pytest.mark.parametrize("model", ["vae", "diffusion", "gan"])
 def test_other_families_work_through_the_same_door(run: Run, stored: Path, model: str) -> None:
     words = ["--model", model, "--set", "training.steps=20", "--set", "trunk.width=16", "-n", 30]
     found = synthetic(augmented(run, stored, *words, "--where", "city=Oslo"))
