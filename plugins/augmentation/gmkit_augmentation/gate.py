@@ -169,16 +169,14 @@ def verdict(
                     own, settings={k: v for k, v in plan.settings.items() if k != "family"}
                 )
             drawn, number = _drawn(real, own, asked, observer)
-            for amount in amounts:
-                place = (
-                    number < amount if wishes else np.arange(len(number)) < (amount * real.num_rows)
-                )
+            for part in amounts:
+                place = number < part if wishes else np.arange(len(number)) < part * real.num_rows
                 some = drawn.filter(pa.array(place))
                 gain = 0.0
                 if some.num_rows:
                     both = pa.concat_tables([real, some])
                     gain = min(task.score(both, n) - alone[n] for n in range(LEARNERS))
-                gains.setdefault((generator, amount), []).append(gain)
+                gains.setdefault((generator, part), []).append(gain)
     trials = tuple(Trial(*which, tuple(found)) for which, found in gains.items())
     return Verdict(plan.target, measure, trials, wishes is not None, amount is not None)
 
