@@ -179,7 +179,7 @@ def augment_groups(
     total = source.count() or rows.num_rows
     wanted = total if request.rows is None else request.rows
     rules = found_rules(rows)
-    groups = Groups(rows, key, plan, observer)
+    groups = Groups(rows, key, plan, rules, observer)
     try:
         kept = FairSample(source.schema, plan.seed)
         original = 0
@@ -187,18 +187,18 @@ def augment_groups(
             if not request.only_synthetic:
                 original = write_originals(source, sink, schema, total, observer)
             observer.stage(f"Drawing {wanted:,} rows")
+            breaches = 0
             for batch in groups.batches(wanted) if wanted else ():
-                batch = rules.repaired(batch, frozenset({key}))
+                breaches += int((~rules.mask(batch)).sum())
                 sink.write(marked(batch, schema, "synthetic"))
                 kept.add(batch)
         columns = groups.steps.codec.describe() | groups.heads.codec.describe()
         described = {name: columns[name] for name in source.schema.names}
-        kept_rules = [str(rule) for rule in rules.determined]
-        same = ", ".join(groups.constant)
+        kept_rules = rules.names()
+        same = ", ".join(n for n in groups.constant if not described[n].startswith("always "))
         kept_rules += [f"{key} → {same}"] if same else []
-        result = Result(
-            request.out, original, wanted, described, kept_rules, dict.fromkeys(GUARDED, 0)
-        )
+        guarded_ = dict.fromkeys(GUARDED, 0) | {"breaches_left": breaches}
+        result = Result(request.out, original, wanted, described, kept_rules, guarded_)
         if report is not None:
             codecs = groups.steps.codec.columns | groups.heads.codec.columns
             told = [n for n in source.schema.names if not isinstance(codecs[n], Untold)]

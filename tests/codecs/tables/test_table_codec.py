@@ -335,3 +335,14 @@ def test_templates_make_as_many_texts_as_they_have_room_for(places: tuple[str, .
     for text in first:
         assert len(text) == len(places)
         assert all(letter in place for letter, place in zip(text, places, strict=True))
+
+
+@pytest.mark.parametrize("numbers", ["bins", "real"])
+def test_whole_numbers_next_to_each_other_and_far_apart(numbers: str) -> None:
+    """Half of them at either end of the range: differences of 1 are none as floats."""
+    values = [(-1) ** i * (2**63 - 1 - i) for i in range(300)]
+    codec = column(pa.array(values, pa.int64()), numbers=numbers)
+    restored = TableCodec.from_state(codec.state())
+    found = restored.decode(random_batch(codec, 200))["x"].to_pylist()
+    assert min(values) <= min(found) and max(found) <= max(values)
+    assert {value > 0 for value in found} == {True, False}
