@@ -302,9 +302,8 @@ def test_texts_as_views_are_filled_in(run: Run, tmp_path: Path) -> None:
     assert found["x"].null_count == 0
 
 
-@pytest.mark.parametrize("harm", [True, False])
 def test_rows_that_balance_come_with_advice(
-    run: Run, stored: Path, monkeypatch: pytest.MonkeyPatch, harm: bool
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gmkit_augmentation import gate
 
@@ -314,13 +313,32 @@ def test_rows_that_balance_come_with_advice(
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         def score(self, rows: pa.Table, learner: int) -> float:
-            return float(rows.num_rows / 10_000 * (-1 if harm else 1))
+            return float(rows.num_rows / -10_000)
 
     monkeypatch.setattr(gate, "Task", Judge)
-    outcome = run("augment", stored, "--balance", "city=Lima")
+    path = tmp_path / "t.parquet"
+    rare = np.arange(150) % 4 == 0
+    pq.write_table(pa.table({"x": np.arange(150) / 7, "rare": rare}), path)
+    outcome = run("augment", path, "--balance", "rare=true")
     assert outcome.code == 0, outcome.err
-    told = "These new rows do harm to a model" if harm else "These new rows help to predict 'city'"
+    assert pq.read_metadata(path.with_name("t.augmented.parquet")).num_rows == 2 * (~rare).sum()
+    told = "These new rows do harm to a model that predicts 'rare': average precision -0.00"
     assert told in outcome.out
-    assert ("--no-harm" in outcome.out) == harm
-    page = stored.with_name("orders.augmented.report.html").read_text()
+    page = path.with_name("t.augmented.report.html").read_text()
     assert told in html.unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        ((0.02, 0.03, 0.025), "These new rows help to predict 'y': AUC +0.025 ± 0.003 in 3 folds."),
+        ((0.02, -0.03, 0.0), "These new rows would not help for sure to predict 'y'"),
+        ((-0.02, -0.03, -0.02), "These new rows do harm to a model that predicts 'y'"),
+    ],
+)
+def test_advice_follows_from_the_gains(gains: tuple[float, ...], told: str) -> None:
+    from gmkit_augmentation.gate import Trial, Verdict
+
+    verdict = Verdict("y", "AUC", (Trial("trees", 1.0, gains),), balances=True, advises=True)
+    assert verdict.sentence().startswith(told)
+    assert ("--no-harm" in verdict.sentence()) == (gains[0] + gains[1] < 0.04)
