@@ -12,7 +12,9 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -201,6 +203,8 @@ class Report:
     tables: list[dict[str, Any]] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    command: str = ""
+    """How to measure it again; by default as it was called."""
 
     def __enter__(self) -> Report:
         self._load = os.getloadavg()[0]
@@ -251,7 +255,7 @@ class Report:
             "benchmark": self.name,
             "title": self.title,
             "date": time.strftime("%Y-%m-%d"),
-            "command": _command(),
+            "command": self.command or command(),
             "machine": machine(),
             "load": load,
             "quiet": load["before"] <= QUIET and load["others_cores"] <= 0.1,
@@ -266,13 +270,42 @@ class Report:
                 file.write(json.dumps(result) + "\n")
 
 
-def _command() -> str:
-    """How to measure it again, without where the result went."""
-    words = ["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]
-    if "--json" in words:
-        place = words.index("--json")
-        del words[place : place + 2]
-    return " ".join(word for word in words if not word.startswith("--json="))
+def command(**changed: str) -> str:
+    """How to measure it again, without where the result went; with options that are ``changed``,
+    or left out where they are blank."""
+    given = [word for word in sys.argv[1:] if word != "--resume"]
+    words = ["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *given]
+    for name, value in {"json": "", **changed}.items():
+        words = [word for word in words if not word.startswith(f"--{name}=")]
+        if f"--{name}" in words:
+            place = words.index(f"--{name}")
+            del words[place : place + 2]
+        words += [f"--{name}", value] if value else []
+    return " ".join(words)
+
+
+def measured(results: Path | None, told: str) -> bool:
+    """Whether the file of results has those of this command, of a run that was cut short."""
+    if results is None or not results.exists():
+        return False
+    lines = results.read_text(encoding="utf-8").splitlines()
+    return any(json.loads(line)["command"] == told for line in lines if line.strip())
+
+
+def spent(words: Sequence[str | Path]) -> tuple[str, dict[str, float]]:
+    """Run a program: what it printed, and ``CPU s`` and peak ``MB`` of it alone, with the
+    processes that it waited for. Ends with its message where it fails."""
+    with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as failed:
+        child = subprocess.Popen([str(word) for word in words], stdout=told, stderr=failed)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        told.seek(0)
+        failed.seek(0)
+        if child.returncode:
+            message = f"{words[0]} … exited {child.returncode}:\n{failed.read()[-2000:]}"
+            raise subprocess.SubprocessError(message)
+        figures = {"CPU s": usage.ru_utime + usage.ru_stime, "MB": usage.ru_maxrss / 1024}
+        return told.read(), figures
 
 
 def verdict(goal: Mapping[str, Any]) -> str:

@@ -4,10 +4,15 @@
         --rare shoppers_imb,mammography --seeds 3 --json benchmarks/results.jsonl
 
 ``DATA/NAME/`` as for ``augmentation.py``; ``meta.json`` names ``target``, and ``positive`` of rare
-classes. Each generator adds five rows for each real one (small), or rows of the rare class until
-the classes are even (rare); ``no-harm`` is the command's own choice of generator and amount. The
-learner is scikit-learn's gradient boosting as it comes, judged by AUC or R², of rare classes by
-average precision; the same rows without new ones are the base. Goals: BENCHMARKS.md §tabular.
+classes. Each table is measured by itself and its line written at once; ``--resume`` leaves out
+those whose line the file already has.
+
+Each generator adds five rows for each real one (small), or rows of the rare class until the classes
+are even (rare); ``no-harm`` is the command's own choice of generator and amount. The learner is
+scikit-learn's gradient boosting as it comes, judged by AUC or R², of rare classes by average
+precision; the same rows without new ones are the base. ``--peers FOLDER`` holds ``run_peer.py``,
+run by ``--python`` for each of ``--contestants`` (smote: imbalanced-learn's for rare classes).
+Goals: BENCHMARKS.md §tabular.
 """
 
 from __future__ import annotations
@@ -15,8 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +34,18 @@ import pyarrow.parquet as pq
 from gmkit_augmentation.augmenting import ORIGIN, Request, augment
 from gmkit_augmentation.learning import Plan
 from gmkit_augmentation.measures.matrices import Features
-from measure import Report, parser
+from measure import Report, command, measured, parser, spent
 
 from gmkit.observer import Observer
 
+SMALL = "housing_small,diabetes,adult_small,magic_small"
+RARE = "shoppers_imb,mammography"
+"""Tables measured where none is named."""
 GATE = "no-harm"
 HARM = -0.002
 """Goal of every gain on small tables; of rare classes it is 0."""
+MEANS = {"housing_small": 0.03, "shoppers_imb": 0.035, "mammography": 0.035}
+"""Goals of mean gains."""
 TIMES = 5
 LEARNERS = 2
 """Seeds of the learner."""
@@ -96,38 +107,74 @@ class Judge:
             told = f"{result.gate.best.generator} ×{result.gate.amount:g}"
         return pq.read_table(out).drop_columns([ORIGIN]).cast(self.train.schema), told
 
+    def of_peer(self, options: argparse.Namespace, name: str, seed: int, out: Path) -> pa.Table:
+        """The rows with new ones by a peer."""
+        rows = TIMES * self.train.num_rows
+        if self.rare:
+            rows = self.train.num_rows - 2 * int(self._values(self.train).sum())
+        words = [options.python, options.peers / "run_peer.py", name, self.path.parent, out]
+        words += ["--n", str(rows), "--seed", str(seed), "--cap", str(options.cap)]
+        spent([*words, *(["--balance"] if self.rare else [])])
+        found = pq.read_table(out).select(self.train.schema.names)
+        new = found.replace_schema_metadata().cast(self.train.schema, safe=False)
+        return pa.concat_tables([self.train, new])
+
+
+def of_table(options: argparse.Namespace, name: str, rare: bool, report: Report) -> None:
+    """Judge every generator on one table."""
+    judge = Judge(options.root / name, rare)
+    base = judge.score(judge.train)
+    lines = []
+    contestants = [("gmkit", generator) for generator in options.generators.split(",")]
+    if options.peers:
+        contestants += [("peer", other) for other in options.contestants.split(",") if other]
+    for whose, generator in contestants:
+        gains, seconds, choices = [], [], []
+        for seed in range(options.seeds):
+            began = sum(os.times()[:4])
+            with tempfile.TemporaryDirectory() as place:
+                out = Path(place) / "out.parquet"
+                try:
+                    if whose == "gmkit":
+                        rows, told = judge.augmented(generator, seed, out)
+                    else:
+                        rows, told = judge.of_peer(options, generator, seed, out), ""
+                except subprocess.SubprocessError as error:
+                    report.note(f"peer {generator} failed: {str(error).splitlines()[-1][:200]}")
+                    break
+            seconds.append(sum(os.times()[:4]) - began)
+            gains.append(judge.score(rows) - base)
+            choices.append(told)
+            print(name, whose, generator, seed, f"{gains[-1]:+.4f}", told, flush=True)
+        if not gains:
+            continue
+        cells = [f"{base:.3f}", f"{np.mean(gains):+.4f}", f"{min(gains):+.4f}"]
+        chosen = ", ".join(c for c in choices if c)
+        lines.append([f"{whose} {generator}", *cells, f"{np.mean(seconds):.0f}", chosen])
+        if generator == GATE:
+            least = 0.0 if rare else HARM
+            report.goal(f"{name}, least gain by no-harm", min(gains), "", at_least=least)
+            if name in MEANS:
+                mean = float(np.mean(gains))
+                report.goal(f"{name}, mean gain by no-harm", mean, "", at_least=MEANS[name])
+    columns = ["generator", "base", "gain", "least", "CPU s", "chosen"]
+    report.table(f"{name}: gain over {options.seeds} seeds", columns, lines)
+
 
 def main() -> None:
-    """Judge every generator on every table."""
+    """Each table by itself."""
     options = arguments()
-    with (
-        Report("uplift", "What adding rows gains", options) as report,
-        tempfile.TemporaryDirectory() as place,
-    ):
-        out = Path(place) / "out.parquet"
-        jobs = [(name, False) for name in options.small.split(",") if name]
-        jobs += [(name, True) for name in options.rare.split(",") if name]
-        lines = []
-        for name, rare in jobs:
-            judge = Judge(options.root / name, rare)
-            base = judge.score(judge.train)
-            for generator in options.generators.split(","):
-                gains, seconds, choices = [], [], []
-                for seed in range(options.seeds):
-                    began = time.process_time()
-                    rows, told = judge.augmented(generator, seed, out)
-                    seconds.append(time.process_time() - began)
-                    gains.append(judge.score(rows) - base)
-                    choices.append(told)
-                    print(name, generator, seed, f"{gains[-1]:+.4f}", told, flush=True)
-                cells = [f"{base:.3f}", f"{np.mean(gains):+.4f}", f"{min(gains):+.4f}"]
-                chosen = ", ".join(c for c in choices if c)
-                lines.append([name, generator, *cells, f"{np.mean(seconds):.0f}", chosen])
-                if generator == GATE:
-                    least = 0.0 if rare else HARM
-                    report.goal(f"{name}, least gain by no-harm", min(gains), "", at_least=least)
-        columns = ["table", "generator", "base", "gain", "least", "CPU s", "chosen"]
-        report.table(f"Gain over {options.seeds} seeds", columns, lines)
+    small, rare = options.small, options.rare
+    if not (small or rare):
+        small, rare = SMALL, RARE
+    jobs = [("small", name) for name in small.split(",") if name]
+    jobs += [("rare", name) for name in rare.split(",") if name]
+    for kind, name in jobs:
+        again = command(**{"small": "", "rare": "", kind: name})
+        if options.resume and measured(options.json, again):
+            continue
+        with Report("uplift", f"What adding rows gains: {name}", options, command=again) as report:
+            of_table(options, name, kind == "rare", report)
 
 
 def arguments() -> argparse.Namespace:
@@ -135,10 +182,15 @@ def arguments() -> argparse.Namespace:
     assert __doc__ is not None
     made = parser(__doc__)
     made.add_argument("--root", type=Path, required=True, help="folder of the tables' folders")
-    made.add_argument("--small", default="housing_small,diabetes,adult_small,magic_small")
-    made.add_argument("--rare", default="shoppers_imb,mammography")
+    made.add_argument("--small", default="", help="tables of few rows")
+    made.add_argument("--rare", default="", help="tables of a rare class")
     made.add_argument("--generators", default=f"{GATE},trees,smote,copula,noise")
     made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--peers", type=Path, help="folder that holds run_peer.py")
+    made.add_argument("--python", type=Path, default=sys.executable, help="has what peers import")
+    made.add_argument("--contestants", default="smote,gaussian_copula")
+    made.add_argument("--cap", type=float, default=60, help="seconds that a peer may learn")
+    made.add_argument("--resume", action="store_true", help="leave out what --json already has")
     return made.parse_args()
 
 

@@ -171,19 +171,20 @@ class Tree(nn.Module):
         node = torch.zeros(rows, dtype=torch.int64, device=device)
         if not len(self.inputs) or len(self.feature) == 1:
             return node
-        matrix = torch.zeros(rows, len(self.inputs), device=device)
+        # a row for each input, as columns are written; those that no node asks for stay unwritten
+        matrix = torch.empty(len(self.inputs), rows, device=device)
         if self._used is None:
             self._used = frozenset(self.feature.tolist())
         for place, number in enumerate(self.inputs.tolist()):
             if place in self._used:
                 variable, values = columns[number]
-                matrix[:, place] = self._coded(place, variable, values)
+                matrix[place] = self._coded(place, variable, values)
         if device.type == "cpu":
-            return torch.from_numpy(self._walker.apply(matrix.numpy()))
+            return torch.from_numpy(self._walker.apply(matrix.numpy().T))
         moving = torch.arange(rows, device=device)
         while len(moving):
             at = node[moving]
-            below = matrix[moving, self.feature[at]] <= self.threshold[at]
+            below = matrix[self.feature[at], moving] <= self.threshold[at]
             following = torch.where(below, self.left[at], self.right[at])
             going = following != at
             moving, following = moving[going], following[going]

@@ -27,6 +27,7 @@ from gmkit.codecs import Batch
 from gmkit.config import TrainingConfig
 from gmkit.errors import ConfigError
 from gmkit.families import Family, Step
+from gmkit.training.per_record import RecordGradients
 
 _SLACK = 0.01
 """How near to ε the noise is looked for."""
@@ -98,6 +99,12 @@ class PrivateGradients:
                 "one model trained by gradients",
                 hint="Take --model vae or diffusion.",
             )
+        if getattr(family.config, "free_bits", 0.0):
+            raise ConfigError(
+                "family.free_bits compares the records of a batch with each other, so that one of "
+                "them can decide for all",
+                hint="Leave it out of private training.",
+            )
         if config.patience:
             raise ConfigError("training.patience looks at held-out records, which is not private")
         self.rows = len(next(iter(data.values())))
@@ -106,14 +113,12 @@ class PrivateGradients:
         self._device = next(family.parameters()).device
         self._rng = torch.Generator(self._device)
         self._rng.manual_seed(secrets.randbits(63))
-        self._hooked = self._hooks()
+        self._records = self._hooks()
 
-    def _hooks(self) -> Any:
-        """Opacus' hooks, which keep each record's gradient."""
-        from opacus import GradSampleModule
-
+    def _hooks(self) -> RecordGradients:
+        """What keeps each record's gradient."""
         try:
-            return GradSampleModule(self._family, loss_reduction="mean")
+            return RecordGradients(self._family)
         except (NotImplementedError, ValueError) as error:
             raise ConfigError(
                 f"gradients of single records cannot be had of these networks: {error}",
@@ -132,9 +137,7 @@ class PrivateGradients:
     def backward(self, losses: Callable[[Batch, Step], dict[str, Tensor]], step: Step) -> None:
         """Leave the private gradient of one step with the parameters."""
         batch = self.batch(self._family.space)
-        parameters = [p for p in self._family.parameters() if p.requires_grad]
-        for parameter in parameters:
-            parameter.grad_sample = None  # type: ignore[attr-defined]
+        self._records.clear()
         if batch is not None:
             secret = Step(step.index, step.progress, self._rng, step.player)
             with warnings.catch_warnings():
@@ -142,30 +145,26 @@ class PrivateGradients:
                     "ignore"
                 )  # of hooks on what reads data: no gradient goes there
                 losses(batch, secret)["loss"].backward()  # type: ignore[no-untyped-call]
-        self._noised(parameters)
+        self._noised()
 
     @torch.no_grad()
-    def _noised(self, parameters: list[torch.nn.Parameter]) -> None:
+    def _noised(self) -> None:
         """Clip each record's gradient, add them up, add noise."""
-        own = [p.grad_sample for p in parameters]  # type: ignore[attr-defined]
-        norms = [g.flatten(1).norm(dim=1) for g in own if g is not None]
         limit, sigma = self.guarantee.clip, self.guarantee.noise
+        lengths = self._records.lengths()
         share = None
-        if norms:
-            whole = torch.stack(norms).norm(dim=0)
-            share = (limit / (whole + 1e-6)).clamp(max=1.0)
-            share = torch.where(torch.isfinite(whole), share, torch.zeros_like(share))
-        for parameter, gradients in zip(parameters, own, strict=True):
-            total = torch.zeros_like(parameter)
-            if share is not None and gradients is not None:
-                total = torch.einsum("n,n...->...", share, gradients.nan_to_num())
+        if lengths is not None:
+            share = (limit / (lengths + 1e-6)).clamp(max=1.0)
+            share = torch.where(torch.isfinite(lengths), share, torch.zeros_like(share))
+        for parameter in self._family.parameters():
+            if not parameter.requires_grad:
+                continue
+            total = None if share is None else self._records.weighted(parameter, share)
             noise = torch.randn(parameter.shape, generator=self._rng, device=self._device)
-            parameter.grad = (total + sigma * limit * noise) / (self.guarantee.rate * self.rows)
-            parameter.grad_sample = None  # type: ignore[attr-defined]
+            noisy = sigma * limit * noise + (0.0 if total is None else total)
+            parameter.grad = noisy / (self.guarantee.rate * self.rows)
+        self._records.clear()
 
     def close(self) -> None:
         """Take the hooks off again."""
-        self._hooked.remove_hooks()
-        for parameter in self._family.parameters():
-            if hasattr(parameter, "grad_sample"):
-                del parameter.grad_sample
+        self._records.close()

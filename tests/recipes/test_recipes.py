@@ -26,6 +26,8 @@ QUICK = {
     "frechet/digits-64",
     "known words",
     "divergence@3 (bits)",
+    "column_shapes",
+    "pair_trends",
 }
 """Figures that ``gmkit train`` itself computes at its end."""
 

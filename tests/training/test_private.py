@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from gmkit.families.gan import GAN, GANConfig
 from gmkit.families.trees import Trees, TreesConfig
 from gmkit.families.vae import VAE, VAEConfig
 from gmkit.fields import Categorical, Real, Space
+from gmkit.training.per_record import RecordGradients
 from gmkit.training.private import PrivateGradients, guarantee
 from gmkit.trunks import TrunkConfig
 
@@ -109,6 +110,44 @@ def test_gradients_of_single_records_are_their_own() -> None:
         torch.testing.assert_close(parameter.grad, sum_ / 6, atol=1e-5, rtol=1e-3)
 
 
+class Reader(torch.nn.Module):
+    """A linear map used twice on a sequence, a norm, an embedding; (B, T) → a loss a record."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(5, width)
+        self.norm = torch.nn.LayerNorm(width)
+        self.inner = torch.nn.Linear(width, width)
+        self.outer = torch.nn.Linear(width, 1, bias=False)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.inner(self.norm(self.embedding(tokens))).tanh()
+        return self.outer(self.inner(x)).sin().flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("width", [2, 40])  # lengths from made gradients, or from factors
+def test_lengths_and_sums_are_those_of_whole_gradients(width: int) -> None:
+    torch.manual_seed(0)
+    model = Reader(width)
+    tokens, weights = torch.randint(5, (6, 3)), torch.rand(6)
+    own = []
+    for row in range(6):
+        model.zero_grad()
+        model(tokens[row : row + 1]).sum().backward()
+        own.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    records = RecordGradients(cast(Family, model))
+    records.clear()
+    model(tokens).mean().backward()
+    lengths = torch.stack([torch.stack([g.norm() for g in row]).norm() for row in own])
+    torch.testing.assert_close(records.lengths(), lengths)
+    for place, parameter in enumerate(model.parameters()):
+        wanted = sum(w * row[place] for w, row in zip(weights, own, strict=True))
+        torch.testing.assert_close(records.weighted(parameter, weights), wanted)
+    records.close()
+    model(tokens).mean().backward()
+    assert not records._factors
+
+
 def test_an_empty_batch_leaves_noise() -> None:
     model = family()
     private = PrivateGradients(model, data(), config())
@@ -135,5 +174,8 @@ def test_options_that_would_tell_are_refused() -> None:
         PrivateGradients(family(), data(), config(steps=0, time_budget=5.0))
     with pytest.raises(ConfigError, match="held-out records, which is not private"):
         PrivateGradients(family(), data(), config(patience=2))
+    coupled = VAE(SPACE, VAEConfig(latent=3, free_bits=0.1), TRUNK)
+    with pytest.raises(ConfigError, match="compares the records of a batch"):
+        PrivateGradients(coupled, data(), config())
     with pytest.raises(ConfigError, match="no noise makes 50 steps private"):
         PrivateGradients(family(), data(), config(dp_epsilon=1e-6, dp_delta=1e-12))

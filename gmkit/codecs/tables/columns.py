@@ -234,6 +234,9 @@ class Text(Column):
         return {"values": self.values, "missing": self.missing}
 
 
+_WHOLE = 1 << 62
+
+
 @dataclass(frozen=True)
 class Template:
     """The shape of some identifiers: the characters seen at each place."""
@@ -249,13 +252,26 @@ class Template:
             total *= len(place)
         return total
 
-    def text(self, number: int) -> str:
-        """The text of a number, a different one for each below the capacity."""
-        found = []
-        for place in reversed(self.places):
-            number, digit = divmod(number, len(place))
-            found.append(place[digit])
-        return "".join(reversed(found))
+    def texts(self, numbers: NDArray[Any]) -> list[str]:
+        """The text of each number (N,), of whatever size, a different one for each below the
+        capacity: its digits, each in the base of its place."""
+        digits = np.empty((len(numbers), len(self.places)), np.uint32)
+        base, begin = 1, len(self.places)
+        for at in reversed(range(len(self.places))):
+            base *= len(self.places[at])
+            if at and base * len(self.places[at - 1]) < _WHOLE:
+                continue
+            rest = (numbers % base).astype(np.int64)  # so many places as an int64 holds at once
+            numbers = numbers // base
+            for place in reversed(range(at, begin)):
+                letters = np.array([ord(letter) for letter in self.places[place]], np.uint32)
+                rest, digit = np.divmod(rest, len(letters))
+                digits[:, place] = letters[digit]
+            base, begin = 1, at
+        width = 4 * len(self.places)
+        whole = digits.tobytes().decode("utf-32-le", "surrogatepass") if width else ""
+        step = len(self.places)
+        return [whole[n * step : (n + 1) * step] for n in range(len(digits))]
 
 
 @dataclass(frozen=True)
@@ -288,10 +304,14 @@ class Identifier(Column):
             return self.typed(from_numbers(whole, valid, plain_type(self.kind)))
         template = max(self.templates, key=lambda t: (t.count, t.places))
         capacity, stride = template.capacity, _stride(template.capacity)
-        rounds = [divmod(number - 1, capacity) for number in numbers.tolist()]
-        texts = [
-            template.text(n * stride % capacity) + (str(more) if more else "") for more, n in rounds
-        ]
+        # beyond what an int64 holds, Python's own whole numbers
+        kind = np.int64 if capacity * capacity < _WHOLE else object
+        counted = numbers.astype(kind) - 1  # objects know no divmod
+        rounds = counted // capacity
+        texts = template.texts(counted % capacity * stride % capacity)
+        if rounds.any():
+            ends = [str(more) if more else "" for more in rounds.tolist()]
+            texts = [text + end for text, end in zip(texts, ends, strict=True)]
         return self.typed(pa.array(texts, plain_type(self.kind)))
 
     def describe(self) -> str:

@@ -201,7 +201,9 @@ def _number(
         empty = np.empty(0)
         return Number(name, kind, prefix, grid, empty, empty, empty, tuple(names), 0, False)
     grid = grid_of(values, is_whole(plain_type(kind)))
-    working = grid.to_floats(values)
+    # far apart, whole numbers next to each other are the same float
+    working, place = np.unique(grid.to_floats(values), return_inverse=True)
+    counts = np.bincount(place, weights=counts).astype(np.int64)
     usual = float(np.median(counts))
     repeated = counts > max(_REPEATED * seen.rows, _STANDS_OUT * usual)
     rest, weights = working[~repeated], counts[~repeated].astype(np.float64)

@@ -55,6 +55,8 @@ class Request:
     """What must hold in every new row: ``start<=end``, ``unique(order)``, ``total=net+tax``."""
     no_harm: bool = False
     """Add only as many rows as help to predict the target; none, where none do."""
+    advise: bool = False
+    """Tell of rows that balance whether they help, where nobody asked to add only such."""
     named_model: bool = False
     """Whether the plan's model is the user's choice, and not to be improved upon."""
     group_key: str = ""
@@ -74,7 +76,7 @@ class Result:
     guard: dict[str, int]
     """Copies and breaches of rules, redrawn and left."""
     gate: Verdict | None = None
-    """Whether adding rows helps, where that was asked."""
+    """Whether adding rows helps, where that was asked or advice is due."""
     privacy: dict[str, float] | None = None
     """Epsilon and delta, and what they were accounted by, of private training."""
 
@@ -117,8 +119,8 @@ def augment(request: Request, observer: Observer, report: Any = None) -> Result:
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     rules = Rules() if request.plan.epsilon is not None else found_rules(rows)
     wishes, total = wishes_of(request, source)
-    gate = judged(request, rows, observer) if request.no_harm else None
-    if gate is not None:
+    gate = judged(request, rows, observer) if request.no_harm else advice(request, rows, observer)
+    if gate is not None and not gate.advises:
         wishes = allowed(gate, wishes, total)
         if gate.amount:
             plan = replace(request.plan, model=gate.best.generator, rare_model="")
@@ -177,7 +179,7 @@ def augment_groups(
     total = source.count() or rows.num_rows
     wanted = total if request.rows is None else request.rows
     rules = found_rules(rows)
-    groups = Groups(rows, key, plan, observer)
+    groups = Groups(rows, key, plan, rules, observer)
     try:
         kept = FairSample(source.schema, plan.seed)
         original = 0
@@ -185,18 +187,18 @@ def augment_groups(
             if not request.only_synthetic:
                 original = write_originals(source, sink, schema, total, observer)
             observer.stage(f"Drawing {wanted:,} rows")
+            breaches = 0
             for batch in groups.batches(wanted) if wanted else ():
-                batch = rules.repaired(batch, frozenset({key}))
+                breaches += int((~rules.mask(batch)).sum())
                 sink.write(marked(batch, schema, "synthetic"))
                 kept.add(batch)
         columns = groups.steps.codec.describe() | groups.heads.codec.describe()
         described = {name: columns[name] for name in source.schema.names}
-        kept_rules = [str(rule) for rule in rules.determined]
-        same = ", ".join(groups.constant)
+        kept_rules = rules.names()
+        same = ", ".join(n for n in groups.constant if not described[n].startswith("always "))
         kept_rules += [f"{key} → {same}"] if same else []
-        result = Result(
-            request.out, original, wanted, described, kept_rules, dict.fromkeys(GUARDED, 0)
-        )
+        guarded_ = dict.fromkeys(GUARDED, 0) | {"breaches_left": breaches}
+        result = Result(request.out, original, wanted, described, kept_rules, guarded_)
         if report is not None:
             codecs = groups.steps.codec.columns | groups.heads.codec.columns
             told = [n for n in source.schema.names if not isinstance(codecs[n], Untold)]
@@ -286,18 +288,32 @@ def check_private(request: Request) -> None:
             )
 
 
-def judged(request: Request, rows: pa.Table, observer: Observer) -> Verdict:
-    """Whether adding rows helps, by which generator, and how many."""
+def advice(request: Request, rows: pa.Table, observer: Observer) -> Verdict | None:
+    """Whether the rows that balance help; None where that is not asked or cannot be told."""
+    if not (request.advise and request.balance) or request.only_synthetic:
+        return None
+    if request.rows is not None:
+        return None
+    try:
+        return judged(request, rows, observer, amount=1.0)
+    except ConfigError:  # of too few rows nothing can be told, and nothing was asked
+        return None
+
+
+def judged(
+    request: Request, rows: pa.Table, observer: Observer, amount: float | None = None
+) -> Verdict:
+    """Whether adding rows helps, by which generator, and how many; or whether ``amount`` does."""
     plan = request.plan
-    model = plan.model if request.named_model else ""
+    model = plan.model if request.named_model or amount is not None else ""
     if not request.balance:
-        return verdict(rows, plan, observer, model)
+        return verdict(rows, plan, observer, model, amount=amount)
     name = balance_column(request.balance, rows.schema)
 
     def wishes(real: pa.Table) -> list[Wish]:
         return balancing(request.balance, real.to_batches(), real.schema, None)
 
-    return verdict(rows, replace(plan, target=name), observer, model, wishes)
+    return verdict(rows, replace(plan, target=name), observer, model, wishes, amount)
 
 
 def allowed(gate: Verdict, wishes: list[Wish], total: int) -> list[Wish]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _COMPARE = {
     ">=": pc.greater_equal,
 }
 _MISSING = ("null", "missing")
+_OFFSET = re.compile(r"\d[ T]\d.*(Z|[+-]\d\d(:?\d\d)?)$")
+"""The end of a time that says how far its zone is from Greenwich."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ def _scalar(text: str, field: pa.Field, option: str) -> pa.Scalar:
     try:
         if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
             return pa.scalar(float(text)).cast(kind) if "." in text else pa.scalar(text).cast(kind)
+        if pa.types.is_timestamp(kind) and kind.tz and not _OFFSET.search(text):
+            local = pa.scalar(text).cast(pa.timestamp(kind.unit))  # a time of the column's zone
+            return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="earliest")
         return pa.scalar(text).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise ConfigError(

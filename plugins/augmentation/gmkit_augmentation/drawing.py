@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import torch
 from gmkit.codecs import Batch
 from gmkit.codecs.tables.columns import Identifier
 from gmkit.engines.local import default_workers
-from gmkit.errors import ConfigError, DataError
+from gmkit.errors import DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Condition, all_of
@@ -28,7 +28,7 @@ from gmkit_augmentation.rules import Rules
 CHUNK = 16_384
 """Rows drawn together."""
 FRESH = 2048
-"""Rows drawn together to replace others."""
+"""Rows drawn together to replace others, at most."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +97,24 @@ class Drawing:
 
     def _fresh(
         self, draw: Callable[[int, int], pa.RecordBatch], seed: int
-    ) -> Iterator[pa.RecordBatch]:
-        """Further rows of a wish, without end."""
-        number = 0
-        while True:
-            yield draw(FRESH, derive(seed, number))
-            number += 1
+    ) -> Callable[[int], pa.RecordBatch]:
+        """Further rows of a wish, without end: (how many are still needed) → some more."""
+        numbers = count()
+
+        def more(needed: int) -> pa.RecordBatch:
+            return draw(min(FRESH, 64 + 2 * needed), derive(seed, next(numbers)))
+
+        return more
 
     def _drawer(self, wish: Wish) -> Callable[[int, int], pa.RecordBatch]:
         """(rows, seed) → rows that meet the conditions."""
-        if not wish.conditions or wish in self._own:
-            every = self._own.get(wish, self.learned).run
-            return lambda rows, seed: next(every.sample_batches(rows, seed=seed, chunk=rows))
-        run = self.learned.run
-        if "complete" not in run.family.capabilities:
-            raise ConfigError(
-                f"model {run.config.model!r} cannot be asked for given values",
-                hint="Take --model trees, vae or diffusion.",
-            )
+        run = self._own.get(wish, self.learned).run
         named = list(dict.fromkeys(condition.column for condition in wish.conditions))
-        seeds = self._seeds(wish.conditions, named)
+        plain = not wish.conditions or wish in self._own
+        seeds = None if plain else self._seeds(wish.conditions, named)
+        if seeds is None or "complete" not in run.family.capabilities:
+            # a family that cannot complete draws until rows meet the conditions: see the guard
+            return lambda rows, seed: next(run.sample_batches(rows, seed=seed, chunk=rows))
         encoded = run.codec.encode(seeds)
         known = {field for n in named for field in self.learned.codec.columns[n].fields()}
 

@@ -73,12 +73,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``best``: the trial to follow; ``added``: whether to add rows at all."""
+    """``best``: the trial to follow. ``advises``: the one trial is of rows that are added whatever
+    comes out."""
 
     target: str
     measure: str
     trials: tuple[Trial, ...]
     balances: bool = False
+    advises: bool = False
 
     @property
     def best(self) -> Trial:
@@ -95,6 +97,8 @@ class Verdict:
         """For people."""
         best, folds = self.best, len(self.best.gains)
         told = f"{self.measure} {best.mean:+.3f} ± {best.error:.3f} in {folds} folds"
+        if self.advises:
+            return self._advice(told)
         if best.helps:
             what = (
                 f"{100 * best.amount:.0f} % of the rows that full balance takes"
@@ -105,6 +109,16 @@ class Verdict:
         return (
             f"Adding synthetic rows would not help to predict {self.target!r} for sure (at best "
             f"{told}, by {best.generator}), so none are added."
+        )
+
+    def _advice(self, told: str) -> str:
+        if self.best.helps:
+            return f"These new rows help to predict {self.target!r}: {told}."
+        harm = self.best.mean < -max(LEAST, self.best.error)
+        what = "do harm to a model that predicts" if harm else "would not help for sure to predict"
+        return (
+            f"These new rows {what} {self.target!r}: {told}. Do not train on them for that; "
+            "--no-harm adds as many as help, mostly none."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -118,20 +132,27 @@ class Verdict:
             "measure": self.measure,
             "generator": self.best.generator if self.amount else None,
             "amount": self.amount,
+            "advises": self.advises,
             "trials": trials,
             "sentence": self.sentence(),
         }
 
 
 def verdict(
-    rows: pa.Table, plan: Plan, observer: Observer, model: str = "", wishes: Wishes | None = None
+    rows: pa.Table,
+    plan: Plan,
+    observer: Observer,
+    model: str = "",
+    wishes: Wishes | None = None,
+    amount: float | None = None,
 ) -> Verdict:
     """``model``: the one generator to try. ``wishes``: rows that balance a table; else as many as
-    there are. Raises ConfigError for a target that cannot be judged by so few rows."""
+    there are. ``amount``: the one to try, for advice on it. Raises ConfigError for a target that
+    cannot be judged by so few rows."""
     rng = np.random.default_rng(derive(plan.seed, "folds"))
     order = rng.permutation(rows.num_rows)[:ROWS]
     folds = 5 if 5 * FEWEST <= len(order) <= _SMALL else 3
-    amounts = SHARES if wishes else AMOUNTS
+    amounts = (SHARES if wishes else AMOUNTS) if amount is None else (amount,)
     gains: dict[tuple[str, float], list[float]] = {}
     measure = ""
     for fold in range(folds):
@@ -148,18 +169,16 @@ def verdict(
                     own, settings={k: v for k, v in plan.settings.items() if k != "family"}
                 )
             drawn, number = _drawn(real, own, asked, observer)
-            for amount in amounts:
-                place = (
-                    number < amount if wishes else np.arange(len(number)) < (amount * real.num_rows)
-                )
+            for part in amounts:
+                place = number < part if wishes else np.arange(len(number)) < part * real.num_rows
                 some = drawn.filter(pa.array(place))
                 gain = 0.0
                 if some.num_rows:
                     both = pa.concat_tables([real, some])
                     gain = min(task.score(both, n) - alone[n] for n in range(LEARNERS))
-                gains.setdefault((generator, amount), []).append(gain)
+                gains.setdefault((generator, part), []).append(gain)
     trials = tuple(Trial(*which, tuple(found)) for which, found in gains.items())
-    return Verdict(plan.target, measure, trials, wishes is not None)
+    return Verdict(plan.target, measure, trials, wishes is not None, amount is not None)
 
 
 def _drawable(rows: int) -> int:

@@ -28,7 +28,9 @@ from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.finishing import Finisher
+from gmkit_augmentation.guard import ROUNDS
 from gmkit_augmentation.learning import Learned, Plan
+from gmkit_augmentation.rules import Rules
 from gmkit_augmentation.whole import plain_whole, whole
 
 SIZE, PLACE, BEFORE = "_gmkit_size", "_gmkit_place", "before "
@@ -75,9 +77,13 @@ def ordered(rows: pa.Table, key: str) -> Order:
 class Groups:
     """Learns both tables and draws groups."""
 
-    def __init__(self, rows: pa.Table, key: str, plan: Plan, observer: Observer) -> None:
-        """Raises ConfigError for too few groups, or a key that is no identifier."""
+    def __init__(
+        self, rows: pa.Table, key: str, plan: Plan, rules: Rules, observer: Observer
+    ) -> None:
+        """``rules``: of single rows, kept in new ones. Raises ConfigError for too few groups, or a
+        key that is no identifier."""
         self.key, self.plan, self.schema, self._observer = key, plan, rows.schema, observer
+        self._rules = rules
         order = ordered(rows, key)
         groups = int(order.first.sum())
         if groups < FEWEST or groups == len(order.rows):
@@ -170,7 +176,7 @@ class Groups:
             number += 1
             done += len(batch)
             self._observer.advance(done, rows)
-            yield batch
+            yield self._rules.repaired(batch, frozenset({self.key}))
 
     def _mean_size(self) -> float:
         return float(pc.mean(self.heads.rows.column(SIZE)).as_py())
@@ -226,9 +232,37 @@ class Groups:
         masks = {
             n: torch.full(encoded[n].shape, n in fixed, device=run.device) for n in space.names
         }
-        drawn = run.family.complete(encoded, masks, generator(seed, device=run.device))
-        found: pa.RecordBatch = codec.decode({n: v.cpu() for n, v in drawn.items()})
-        return found.select(self.varying)
+
+        def drawn(rows: Numbers, seed: int) -> pa.RecordBatch:
+            some = {name: value[rows] for name, value in encoded.items()}
+            open_ = {name: mask[rows] for name, mask in masks.items()}
+            values = run.family.complete(some, open_, generator(seed, device=run.device))
+            made: pa.RecordBatch = codec.decode({n: v.cpu() for n, v in values.items()})
+            return made.select(self.varying)
+
+        found = drawn(np.arange(count), seed)
+        constants = heads.select(self.constant).take(pa.array(active))
+        for number in range(ROUNDS):  # orderings that hold in the data hold in new rows
+            wrong = np.flatnonzero(~self._in_order(constants, found))
+            if not len(wrong):
+                break
+            again = drawn(wrong, derive(seed, number))
+            order = np.arange(count)
+            order[wrong] = count + np.arange(len(wrong))
+            both = pa.Table.from_batches([found, again]).take(pa.array(order))
+            found = both.combine_chunks().to_batches()[0]
+        return found
+
+    def _in_order(self, constants: pa.RecordBatch, steps: pa.RecordBatch) -> Mask:
+        """Rows that keep every ordering, (N,)."""
+        arrays = [*constants.columns, *steps.columns]
+        names = [*constants.schema.names, *steps.schema.names]
+        rows = pa.RecordBatch.from_arrays(arrays, names)
+        kept = np.ones(len(rows), bool)
+        for rule in self._rules.ordered:
+            if rule.low in names and rule.high in names:
+                kept &= rule.mask(rows)
+        return kept
 
     def _known(self, name: str, column: pa.Array) -> pa.Array:
         """What is given, as the model of steps knows it: a value that it never saw there is taken

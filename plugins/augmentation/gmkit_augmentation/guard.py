@@ -7,17 +7,16 @@ where the model has no such rows.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.tables.columns import Column, Identifier, Text
-from gmkit.codecs.tables.row_keys import row_keys
 from gmkit.errors import DataError
 from gmkit_augmentation.conditions import Condition, Mask, all_of
 from gmkit_augmentation.constraints import Seen
+from gmkit_augmentation.fingerprints import SingleRows
 from gmkit_augmentation.rules import Rules
 
 ROUNDS = 20
@@ -26,6 +25,9 @@ DECLARED_ROUNDS = 400
 """Attempts for a row that must keep what was declared, as long as some come;"""
 _NONE_YET = 40
 """attempts after which none at all is taken for never."""
+
+Fresh = Callable[[int], pa.RecordBatch]
+"""How many rows are still needed → some more, a few or many."""
 
 
 class Guard:
@@ -45,15 +47,12 @@ class Guard:
         self.rules, self.conditions, self.fixed = rules, conditions, fixed
         self.seen = seen
         # identifiers and texts are no part of what is learned: alike without them is alike
-        self._told = [n for n, c in columns.items() if not isinstance(c, Identifier | Text)]
-        counts: Counter[bytes] = Counter()
-        for batch in rows.to_batches() if self._told else ():
-            counts.update(self._keys(batch))
-        self._single = {key for key, count in counts.items() if count == 1}
+        told = [n for n, c in columns.items() if not isinstance(c, Identifier | Text)]
+        self._single = SingleRows(rows, told)
         self.copies_redrawn = self.copies_left = 0
         self.breaches_redrawn = self.breaches_left = 0
 
-    def kept(self, batch: pa.RecordBatch, fresh: Iterator[pa.RecordBatch]) -> pa.RecordBatch:
+    def kept(self, batch: pa.RecordBatch, fresh: Fresh) -> pa.RecordBatch:
         """As many rows; those that must not stay replaced by rows of ``fresh``. Raises DataError
         where declared conditions cannot be kept."""
         batch = self._repaired(batch)
@@ -78,9 +77,7 @@ class Guard:
         together = pa.Table.from_batches([batch, *spare]).take(pa.array(order))
         return together.combine_chunks().to_batches()[0]
 
-    def _spare(
-        self, fresh: Iterator[pa.RecordBatch], wanted: int, needed: int
-    ) -> tuple[list[pa.RecordBatch], int]:
+    def _spare(self, fresh: Fresh, wanted: int, needed: int) -> tuple[list[pa.RecordBatch], int]:
         """Up to ``wanted`` proper rows, ``needed`` at least, and how many there are."""
         spare: list[pa.RecordBatch] = []
         found = looked = 0
@@ -89,7 +86,7 @@ class Guard:
                 break
             if number >= _NONE_YET and not found:
                 break
-            others = self._repaired(next(fresh))
+            others = self._repaired(fresh((wanted - found) << min(number, 12)))
             looked += len(others)
             proper = others.filter(pa.array(~np.logical_or.reduce(self._faults(others))))
             spare.append(proper.slice(0, wanted - found))
@@ -121,14 +118,8 @@ class Guard:
 
     def _faults(self, batch: pa.RecordBatch) -> tuple[Mask, Mask, Mask]:
         """Copies, rows that break a rule that was found, and rows that break what was asked."""
-        copies = np.zeros(len(batch), bool)
-        if self._single:
-            copies = np.fromiter((k in self._single for k in self._keys(batch)), bool, len(batch))
+        copies = self._single.mask(batch)
         refused = ~all_of(self.conditions, batch)
         if self.seen is not None:
             refused |= ~self.seen.mask(batch)
         return copies, ~self.rules.mask(batch), refused
-
-    def _keys(self, batch: pa.RecordBatch) -> list[bytes]:
-        keys: list[bytes] = row_keys(batch.select(self._told)).to_pylist()
-        return keys

@@ -25,6 +25,7 @@ from gmkit.randomness import derive, generator
 from gmkit_augmentation.conditions import Mask
 from gmkit_augmentation.domain import TablesDomain
 from gmkit_augmentation.learning import Learned, Plan
+from gmkit_augmentation.views import Workable, converted
 
 DRAW = "_gmkit_draw"
 """Number of the draw, from 1, where there are several."""
@@ -62,8 +63,8 @@ class ImputeResult:
 
 def impute(request: ImputeRequest, observer: Observer) -> ImputeResult:
     """Learn the table and write it filled in. Raises GmkitError's subclasses."""
-    source = open_source(request.data, domain=TablesDomain())
-    schema = source.schema
+    source = Workable(open_source(request.data, domain=TablesDomain()))
+    schema = source.stored
     if request.draws > 1:
         if DRAW in schema.names:
             raise ConfigError(
@@ -189,7 +190,8 @@ def _alike(column: pa.Array, drawn: pa.Array) -> list[pa.Array]:
 
 
 def _numbered(batch: pa.RecordBatch, schema: pa.Schema, draw: int) -> pa.RecordBatch:
-    columns = list(batch.columns)
+    own = pa.schema(list(schema)[: batch.num_columns])
+    columns = list(converted(batch, own).columns)
     if len(schema) > len(columns):
         columns.append(pa.array(np.full(len(batch), draw, np.int32)))
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -107,6 +107,8 @@ def page(
         sheet.key()
         sheet.chart(_projection(real, synthetic))
     sheet.heading("What was done")
+    if result.gate:
+        sheet.say(result.gate.sentence())
     if result.rules:
         sheet.say(f"Found in the data and kept: {', '.join(result.rules)}.")
     if result.privacy:

@@ -1,7 +1,8 @@
 """Dependencies that hold in every row of the data, found without being declared, and kept.
 
-a → b     each value of a goes with one value of b (education, education number)
-a ≤ b     in every row (start, end)
+a → b      each value of a goes with one value of b (education, education number)
+a ≤ b      in every row (start, end)
+a = b + c  in every row (total, net, tax)
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gmkit.codecs.tables.numbers import is_number, plain_column, plain_type, to_numbers
+from gmkit.codecs.tables.numbers import (
+    Values,
+    is_number,
+    is_whole,
+    plain_column,
+    plain_type,
+    to_numbers,
+)
 from gmkit_augmentation.conditions import Mask
+from gmkit_augmentation.sums import Added, Numbers, found_sums
 from gmkit_augmentation.whole import plain_whole, whole
 
 MOST_COLUMNS = 60
@@ -81,25 +90,28 @@ class Rules:
 
     determined: list[Determined] = field(default_factory=list)
     ordered: list[Ordered] = field(default_factory=list)
+    sums: list[Added] = field(default_factory=list)
 
     def repaired(self, batch: pa.RecordBatch, fixed: frozenset[str]) -> pa.RecordBatch:
         """What is determined put right, but for columns that are ``fixed``."""
         for rule in self.determined:
             if rule.goal not in fixed:
                 batch = rule.repaired(batch)
+        for total in self.sums:
+            batch = total.repaired(batch, fixed)
         return batch
 
     def mask(self, batch: pa.RecordBatch) -> Mask:
         """Rows that keep all."""
         kept = np.ones(len(batch), bool)
-        rules: list[Determined | Ordered] = [*self.determined, *self.ordered]
+        rules: list[Determined | Ordered | Added] = [*self.determined, *self.ordered, *self.sums]
         for rule in rules:
             kept &= rule.mask(batch)
         return kept
 
     def names(self) -> list[str]:
         """For people."""
-        return [str(rule) for rule in (*self.determined, *self.ordered)]
+        return [str(rule) for rule in (*self.determined, *self.ordered, *self.sums)]
 
 
 def found_rules(rows: pa.Table) -> Rules:
@@ -108,7 +120,9 @@ def found_rules(rows: pa.Table) -> Rules:
         return Rules()
     table = rows.combine_chunks()
     columns = {name: plain_whole(table, name) for name in table.schema.names}
-    return Rules(_determined(table, columns), _ordered(columns))
+    determined, numbers = _determined(table, columns), _numbers(columns)
+    sums = found_sums(numbers, {rule.goal for rule in determined})
+    return Rules(determined, _ordered(numbers), sums)
 
 
 def _determined(table: pa.Table, columns: dict[str, Any]) -> list[Determined]:
@@ -144,18 +158,31 @@ def _determined(table: pa.Table, columns: dict[str, Any]) -> list[Determined]:
     return found
 
 
-def _ordered(columns: dict[str, Any]) -> list[Ordered]:
-    """Orderings between columns of the same sort of number whose ranges overlap, but those that
-    follow from two others."""
-    numbers: dict[str, tuple[Any, Mask, str]] = {}
+def _numbers(columns: dict[str, Any]) -> Numbers:
+    """Columns of more than a few numbers."""
+    found: dict[str, tuple[Values, Mask, str]] = {}
     for name, column in columns.items():
         kind = plain_type(column.type)
-        if is_number(kind) and len(numbers) < MOST_COLUMNS:
+        if is_number(kind) and len(found) < MOST_COLUMNS:
             values, valid = to_numbers(column)
             valid = valid & np.isfinite(values)
             if valid.sum() >= _ROWS and len(np.unique(values[valid][:5000])) > 10:
-                sort = str(kind) if pa.types.is_temporal(kind) or pa.types.is_decimal(kind) else ""
-                numbers[name] = values, valid, sort
+                found[name] = values, valid, _sort(kind)
+    return found
+
+
+def _sort(kind: pa.DataType) -> str:
+    """Numbers of one sort can be compared; ``plain`` and decimals of one scale added, too."""
+    if pa.types.is_decimal(kind):
+        return f"decimal of {kind.scale}" if is_whole(kind) else str(kind)
+    if pa.types.is_uint64(kind) or pa.types.is_temporal(kind):
+        return str(kind)
+    return "plain"
+
+
+def _ordered(numbers: Numbers) -> list[Ordered]:
+    """Orderings between columns of the same sort of number whose ranges overlap, but those that
+    follow from two others."""
     pairs = set()
     for low, (a, a_valid, a_sort) in numbers.items():
         for high, (b, b_valid, b_sort) in numbers.items():

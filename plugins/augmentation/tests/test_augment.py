@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_conditions_are_met_by_every_row(run: Run, stored: Path) -> None:
     assert str(max(found["start"].to_pylist())) < "2020-09-01"
 
 
+@pytest.mark.parametrize("text", ["at>2024-03-01", "at>2024-03-01T00:00", "at>2024-02-29T15:00Z"])
+def test_times_are_those_of_the_columns_zone(run: Run, tmp_path: Path, text: str) -> None:
+    hours = pa.array(range(1_706_713_200, 1_711_000_000, 3600), pa.timestamp("s", "Asia/Tokyo"))
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"at": hours, "x": np.arange(len(hours)) % 7}), path)
+    found = synthetic(augmented(run, path, "--where", text, "-n", 40))["at"].to_pylist()
+    assert len(found) == 40
+    assert min(found).isoformat() > "2024-03-01T00:00:00+09:00"
+
+
 def test_missing_can_be_asked_for(run: Run, stored: Path) -> None:
     found = synthetic(augmented(run, stored, "--where", "rating=null", "-n", 20))
     assert found["rating"].null_count == 20
@@ -166,7 +177,9 @@ def test_a_dry_run_tells_the_columns_and_writes_nothing(run: Run, stored: Path) 
     }
     assert outcome.json["rules"] == ["city → country", "start ≤ end"]
     assert sorted(p for p in stored.parent.iterdir() if p.name != "cache") == before
-    assert "Taken for" in run("augment", stored, "--dry-run").out
+    shown = run("augment", stored, "--dry-run").out
+    assert "Taken for" in shown
+    assert "date32[day]" in shown  # no mark-up
 
 
 def test_columns_can_be_told(run: Run, stored: Path) -> None:
@@ -192,7 +205,7 @@ def test_the_report_holds_all_it_shows(run: Run, stored: Path) -> None:
     assert all(entry["text"].endswith((".", ".'")) for entry in facts["sentences"])
 
 
-@pytest.mark.parametrize("model", ["vae", "diffusion"])
+@pytest.mark.parametrize("model", ["vae", "diffusion", "gan"])
 def test_other_families_work_through_the_same_door(run: Run, stored: Path, model: str) -> None:
     words = ["--model", model, "--set", "training.steps=20", "--set", "trunk.width=16", "-n", 30]
     found = synthetic(augmented(run, stored, *words, "--where", "city=Oslo"))
@@ -277,3 +290,55 @@ def test_what_private_training_cannot_protect(run: Run, stored: Path, words: lis
     outcome = run("augment", stored, "--dp-epsilon", 3, *words)
     assert outcome.code == 2, outcome.err
     assert not stored.with_name("orders.augmented.parquet").exists()
+
+
+def test_texts_as_views_are_filled_in(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    texts = pa.array(["a", "b", None] * 60, pa.string_view())
+    pq.write_table(pa.table({"x": texts, "y": np.arange(180) % 3}), path)
+    assert run("impute", path, "--draws", 2).code == 0
+    found = pq.read_table(path.with_name("t.imputed.parquet"))
+    assert found.schema.field("x").type == pa.string_view()
+    assert found["x"].null_count == 0
+
+
+def test_rows_that_balance_come_with_advice(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gmkit_augmentation import gate
+
+    class Judge:
+        measure, possible = "average precision", True
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def score(self, rows: pa.Table, learner: int) -> float:
+            return float(rows.num_rows / -10_000)
+
+    monkeypatch.setattr(gate, "Task", Judge)
+    path = tmp_path / "t.parquet"
+    rare = np.arange(150) % 4 == 0
+    pq.write_table(pa.table({"x": np.arange(150) / 7, "rare": rare}), path)
+    outcome = run("augment", path, "--balance", "rare=true")
+    assert outcome.code == 0, outcome.err
+    assert pq.read_metadata(path.with_name("t.augmented.parquet")).num_rows == 2 * (~rare).sum()
+    told = "These new rows do harm to a model that predicts 'rare': average precision -0.00"
+    assert told in outcome.out
+    page = path.with_name("t.augmented.report.html").read_text()
+    assert told in html.unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        ((0.02, 0.03, 0.025), "These new rows help to predict 'y': AUC +0.025 ± 0.003 in 3 folds."),
+        ((0.02, -0.03, 0.0), "These new rows would not help for sure to predict 'y'"),
+        ((-0.02, -0.03, -0.02), "These new rows do harm to a model that predicts 'y'"),
+    ],
+)
+def test_advice_follows_from_the_gains(gains: tuple[float, ...], told: str) -> None:
+    from gmkit_augmentation.gate import Trial, Verdict
+
+    verdict = Verdict("y", "AUC", (Trial("trees", 1.0, gains),), balances=True, advises=True)
+    assert verdict.sentence().startswith(told)
+    assert ("--no-harm" in verdict.sentence()) == (gains[0] + gains[1] < 0.04)

@@ -141,7 +141,7 @@ def test_a_delimiter_of_its_own_and_ragged_lines(run: Run, tmp_path: Path) -> No
         (["--target", "Y"], 3, ["--target names a column", "Did you mean 'y'?"]),
         (["--constraint", "y<=w"], 2, ["'w' is no value of the column 'y'"]),
         (["--model", "forest"], 4, ["unknown family 'forest'"]),
-        (["--model", "gan", "--where", "x=a"], 2, ["cannot be asked for given values"]),
+        (["--model", "gan", "--where", "x=c"], 3, ["no row of the data has x=c"]),
         (["--set", "family.leaf=0"], 2, ["family.leaf"]),
         (["--out", "nowhere/out.parquet"], 3, ["nowhere"]),
         (["--out", "out.xyz"], 3, [".xyz"]),

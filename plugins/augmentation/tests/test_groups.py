@@ -96,3 +96,21 @@ def test_what_cannot_be_grouped(
     assert outcome.code == code, outcome.err
     assert told in re.sub(r"[│\s]+", " ", outcome.err)
     assert not list(tmp_path.glob("o.*"))
+
+
+def test_what_holds_in_every_row_holds_in_new_groups(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    visitor = rng.integers(0, 80, 500)
+    begin, net = rng.integers(0, 10_000, 500), rng.integers(1, 900, 500)
+    end, tax = begin + rng.integers(0, 300, 500), rng.integers(1, 300, 500)
+    columns = {"begin": begin, "end": end, "net": net, "tax": tax, "total": net + tax}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"visitor": [f"V{n:03d}" for n in visitor], **columns}), path)
+    words = ["--group-key", "visitor", "--only-synthetic", "-n", 400, "--no-report", "--json"]
+    outcome = run("augment", path, *words)
+    assert outcome.code == 0, outcome.err
+    assert {"begin ≤ end", "total = net + tax"} <= set(outcome.json["rules"])
+    assert outcome.json["guard"]["breaches_left"] == 0
+    found = pq.read_table(tmp_path / "t.augmented.parquet").to_pylist()
+    assert all(row["begin"] <= row["end"] for row in found)
+    assert all(row["net"] + row["tax"] == row["total"] for row in found)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gmkit.codecs import CodecState
 from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.columns import Template
 from gmkit.codecs.tables.inference import learned, new_sketch
 from gmkit.errors import ArtifactError, ConfigError, DataError
 
@@ -318,3 +319,30 @@ def test_sketches_beyond_their_size_do_not_depend_on_order() -> None:
     column_ = learned("x", pa.float64(), "x", whole, TableCodec({}).config)
     assert column_.sort == "number"
     assert new_sketch("x", pa.float64()).rows == 0
+
+
+@pytest.mark.parametrize("places", [("ab", "0123456789"), ("x",), (), ("0123456789abcdef",) * 32])
+def test_templates_make_as_many_texts_as_they_have_room_for(places: tuple[str, ...]) -> None:
+    template = Template(places)
+    last = min(template.capacity, 3000)
+    first = template.texts(np.arange(last))
+    assert len(set(first)) == last
+    far = np.array([template.capacity - 1 - n for n in range(last)], dtype=object)
+    texts = template.texts(far)
+    assert len(set(texts)) == last
+    assert texts[0] == "".join(place[-1] for place in places)
+    assert first[0] == "".join(place[0] for place in places)
+    for text in first:
+        assert len(text) == len(places)
+        assert all(letter in place for letter, place in zip(text, places, strict=True))
+
+
+@pytest.mark.parametrize("numbers", ["bins", "real"])
+def test_whole_numbers_next_to_each_other_and_far_apart(numbers: str) -> None:
+    """Half of them at either end of the range: differences of 1 are none as floats."""
+    values = [(-1) ** i * (2**63 - 1 - i) for i in range(300)]
+    codec = column(pa.array(values, pa.int64()), numbers=numbers)
+    restored = TableCodec.from_state(codec.state())
+    found = restored.decode(random_batch(codec, 200))["x"].to_pylist()
+    assert min(values) <= min(found) and max(found) <= max(values)
+    assert {value > 0 for value in found} == {True, False}

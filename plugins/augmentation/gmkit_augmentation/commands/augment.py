@@ -119,6 +119,7 @@ def augment(
         balance,
         (*(constraint or ()), *(read_constraints(columns) if columns else ())),
         no_harm,
+        report and not dry_run,
         bool(model),
         group_key,
         plan,
@@ -209,7 +210,7 @@ def show_columns(request: Any, observer: Any, *, json: bool) -> None:
 
         shown = Table("Column", "Type", "Taken for", box=None)
         for name, facts in codec.describe().items():
-            shown.add_row(Text(name), types[name], Text(facts))
+            shown.add_row(Text(name), Text(types[name]), Text(facts))
         lines = [Text(f"Kept: {rule}") for rule in rules.names()]
         overridden = Text(
             "\nTo change what a column is: --columns columns.toml, with lines of\n"

@@ -151,8 +151,8 @@ def _of_privacy(found: Judgement) -> list[Sentence]:
     if not math.isnan(kept.copies):
         chance = ""
         if not math.isnan(kept.repeated):
-            chance = f"; of those {_percent(kept.repeated)} occur more than once"
-        text = f"{_percent(kept.copies)} of synthetic rows equal a row learned from{chance}."
+            chance = f" Of the rows learned from, {_percent(kept.repeated)} occur more than once."
+        text = f"{_percent(kept.copies)} of synthetic rows equal a row learned from.{chance}"
         expected = 0.0 if math.isnan(kept.repeated) else kept.repeated
         verdict = "good" if kept.copies <= max(expected, 0.001) else "fair"
         lines.append(Sentence("Copies", _percent(kept.copies), verdict, text))
