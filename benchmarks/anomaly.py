@@ -50,12 +50,12 @@ BATCH = 65_536
 
 
 def command(test: Path, train: Path, seed: int, out: Path, *more: str) -> float:
-    """Seconds of the whole command."""
-    return used(test, train, seed, out, *more)[0]
+    """Processor seconds of the whole command."""
+    return used(test, train, seed, out, *more)[1]
 
 
-def used(test: Path, train: Path, seed: int, out: Path, *more: str) -> tuple[float, float]:
-    """Seconds of the whole command, and its peak memory in MB."""
+def used(test: Path, train: Path, seed: int, out: Path, *more: str) -> tuple[float, float, float]:
+    """Seconds of the whole command by the clock and of the processor, and its peak memory, MB."""
     words = ["detect-anomalies", str(test), "--train", str(train), "--seed", str(seed)]
     words += ["--scores-only", "--no-report", "--quiet", "--out", str(out), *more]
     began = time.perf_counter()
@@ -64,7 +64,8 @@ def used(test: Path, train: Path, seed: int, out: Path, *more: str) -> tuple[flo
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
         raise SystemExit(f"gmkit {' '.join(words)} ended with {running.returncode}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    busy = usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - began, busy, usage.ru_maxrss / 1024
 
 
 def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:
@@ -78,7 +79,7 @@ def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:
         found = measured(chosen, protocol, options.seeds, place, command, results)
         report.table(
             f"{protocol}: AUROC / AP × 100",
-            ["detector", "mean", "rank", "s", *heads],
+            ["detector", "mean", "rank", "CPU s", *heads],
             rows_of(found, heads),
         )
         mine = [line for line in found if line["detector"] == GMKIT]
@@ -89,7 +90,7 @@ def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:
         report.goal(f"{protocol}: AUROC", means["auroc"], "", at_least=area_goal if whole else None)
         report.goal(f"{protocol}: AP", means["ap"], "", at_least=precision_goal if whole else None)
         most = max(line["seconds"] for line in mine)
-        report.goal(f"{protocol}: seconds a table, most", most, "s", at_most=SECONDS)
+        report.goal(f"{protocol}: processor seconds a table, most", most, "s", at_most=SECONDS)
 
 
 def planted(options: argparse.Namespace, place: Path, report: Report) -> None:
@@ -111,7 +112,7 @@ def planted(options: argparse.Namespace, place: Path, report: Report) -> None:
         kinds.setdefault(folder.name.rpartition("-")[2], []).append(figures)
         rows.append([folder.name, *(f"{value:.3f}" for value in figures), f"{took:.1f}"])
         print(rows[-1], flush=True)
-    heads = ["table", "AUROC", "AP", "right column first", "false at .1", "power at .1", "s"]
+    heads = ["table", "AUROC", "AP", "right column first", "false at .1", "power at .1", "CPU s"]
     report.table("planted anomalies", heads, rows)
     for kind, found_ in kinds.items():
         means = np.mean(found_, axis=0)
@@ -132,12 +133,13 @@ def _named_first(found: pa.Table, truth: pa.Table) -> Iterator[bool]:
 
 
 def long(options: argparse.Namespace, place: Path, report: Report) -> None:
-    """One long table, end to end, the result with all its columns."""
+    """One long table, end to end."""
     out = place / "long.parquet"
-    took, peak = used(options.long, options.long, 0, out, "--contamination", "0.01")
+    took, busy, peak = used(options.long, options.long, 0, out, "--contamination", "0.01")
     facts = pq.read_metadata(options.long)
     name = f"{facts.num_rows:,} × {facts.num_columns}"
     report.goal(f"{name}: rows a second", facts.num_rows / took, "", at_least=400_000)
+    report.goal(f"{name}: rows a processor second", facts.num_rows / busy, "")
     whole = facts.num_rows > 5_000_000
     report.goal(f"{name}: peak memory", peak, "MB", at_most=1000 if whole else 600)
     labels = options.long.with_suffix(".labels.parquet")

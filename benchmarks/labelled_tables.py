@@ -1,7 +1,8 @@
 """Detectors on labelled tables, one result at a time: what was measured is not measured again.
 
 Each result is a line of JSON: detector, table, protocol, seed, area under the ROC curve, average
-precision, and seconds (of PyOD's detectors fit and scores, of gmkit the whole command).
+precision, and processor seconds (of PyOD's
+detectors fit and scores, of gmkit the whole command).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GMKIT = "gmkit"
 DETERMINISTIC = ("ECOD", "COPOD", "KNN", "LOF")
 """Peers for which one seed on the same rows is enough."""
 Command = Callable[[Path, Path, int, Path], float]
-"""(rows to judge, rows to learn from, seed, where scores go) → seconds."""
+"""(rows to judge, rows to learn from, seed, where scores go) → processor seconds."""
 
 
 def matrix(path: Path) -> np.ndarray:
@@ -77,14 +78,14 @@ def peers(seed: int) -> dict[str, Callable[[], Any]]:
 
 
 def peer_scores(made: Any, train: Path, test: Path) -> tuple[np.ndarray, float]:
-    """Scores (N,) and seconds. On its own training rows a peer is judged by the scores it keeps of
+    """Scores (N,) and processor seconds. On its own training rows a peer is judged by the scores it keeps of
     them, in which neighbours leave the row itself out."""
     scaler = StandardScaler().fit(matrix(train))
     known, new = scaler.transform(matrix(train)), scaler.transform(matrix(test))
-    began = time.perf_counter()
+    began = time.process_time()
     made.fit(known)
     scores = made.decision_scores_ if train == test else made.decision_function(new)
-    return np.asarray(scores, np.float64), time.perf_counter() - began
+    return np.asarray(scores, np.float64), time.process_time() - began
 
 
 def measured(
@@ -150,7 +151,8 @@ def _key(line: dict[str, Any]) -> tuple[str, str, str, int]:
 
 
 def rows_of(found: list[dict[str, Any]], tables: list[str]) -> list[list[str]]:
-    """For each detector: name, mean AUROC / AP × 100, mean rank by AUROC, mean seconds, and
+    """For each detector: name, mean AUROC / AP × 100, mean rank by AUROC, mean processor
+    seconds, and
     AUROC / AP of each table."""
     names = list(dict.fromkeys(line["detector"] for line in found))
     figures = np.array([[_mean(found, name, table) for table in tables] for name in names])
