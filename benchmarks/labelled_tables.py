@@ -78,8 +78,8 @@ def peers(seed: int) -> dict[str, Callable[[], Any]]:
 
 
 def peer_scores(made: Any, train: Path, test: Path) -> tuple[np.ndarray, float]:
-    """Scores (N,) and processor seconds. On its own training rows a peer is judged by the scores it keeps of
-    them, in which neighbours leave the row itself out."""
+    """Scores (N,) and processor seconds. On its own training rows a peer is judged by the scores it
+    keeps of them, in which neighbours leave the row itself out."""
     scaler = StandardScaler().fit(matrix(train))
     known, new = scaler.transform(matrix(train)), scaler.transform(matrix(test))
     began = time.process_time()

@@ -20,6 +20,7 @@ from gmkit.errors import ArtifactError, ConfigError, did_you_mean
 from gmkit.families import Family, Step
 from gmkit.families.family import FamilyConfig
 from gmkit.fields import Categorical, Real, Space
+from gmkit.scoring.calibration import p_values
 from gmkit.scoring.features import Features
 from gmkit.scoring.judge import Judge, Judged
 from gmkit.scoring.scorer import Rows, Scorer
@@ -203,8 +204,8 @@ class Detector(Family):
         return sum(judge.held_out for judge in self._judges)
 
     def p_values(self, judged: Judged) -> Tensor:
-        """(N,) conformal p-values."""
-        return (1 + judged.as_high).double() / (1 + self.held_out)
+        """(N,), conformal."""
+        return p_values(judged.score, judged.as_high, self.known)
 
     @property
     def known(self) -> Tensor:

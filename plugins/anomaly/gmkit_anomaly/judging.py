@@ -11,6 +11,7 @@ from gmkit.codecs import Batch
 from gmkit.errors import ConfigError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.randomness import generator
+from gmkit.scoring.calibration import p_values
 from gmkit.scoring.features import Features
 from gmkit.scoring.judge import Judge, Judged
 from gmkit.scoring.registered import load_scorer
@@ -106,7 +107,7 @@ class FamilyJudge:
 
     def p_values(self, judged: Judged) -> Tensor:
         """(N,)."""
-        return (1 + judged.as_high).double() / (1 + self._judge.held_out)
+        return p_values(judged.score, judged.as_high, self.known)
 
 
 KNOWN = 5000
