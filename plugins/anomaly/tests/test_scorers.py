@@ -19,6 +19,7 @@ from gmkit.codecs import Batch
 from gmkit.fields import FieldScores, Real, Space
 from gmkit.scoring import Rows
 from gmkit.scoring.blocks import scored_alike
+from gmkit.scoring.descent import Descent
 from gmkit.scoring.features import Features
 
 Run = Callable[..., Any]
@@ -125,3 +126,16 @@ def test_diffusion_time_takes_what_lies_off_the_data_for_noised() -> None:
     strange = scorer.score(rows_of(odd, known.features)).total
     assert float(usual.min()) >= 0 and float(strange.max()) <= BINS - 1
     assert float((strange > usual.median()).float().mean()) > 0.75
+
+
+def test_descent_is_torchs_adamw() -> None:
+    ours = torch.linspace(-1, 1, 7)
+    theirs = torch.nn.Parameter(ours.clone())
+    optimiser = torch.optim.AdamW([theirs], lr=0.05, weight_decay=0.1)
+    descent = Descent(ours, decay=0.1)
+    for step in range(20):
+        slope = (theirs.detach() - 0.3) * (step % 3 - 0.5)
+        theirs.grad = slope
+        optimiser.step()
+        descent.step(slope, 0.05)
+    torch.testing.assert_close(ours, theirs.detach())

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy, silu
 
 from gmkit.fields import FieldScores
 from gmkit.scoring import Rows, Scorer
+from gmkit.scoring.descent import Descent
 
 BINS = 7
 TIMES = 400
@@ -46,14 +47,13 @@ class DiffusionTime(Scorer):
         """``STEPS`` of AdamW on records at random times."""
         width = rows.matrix.shape[1]
         sizes = [(width + 1, HIDDEN), (HIDDEN + 1, HIDDEN), (HIDDEN + 1, BINS)]
-        weights = {}
-        for name, (inward, outward) in zip(_WEIGHTS, sizes, strict=True):
-            drawn = torch.randn(inward, outward, generator=rng) * math.sqrt(2 / inward)
-            drawn[-1] = 0
-            weights[name] = drawn
+        drawn = [torch.randn(size, generator=rng) * math.sqrt(2 / size[0]) for size in sizes]
+        for weights in drawn:
+            weights[-1] = 0
+        flat = torch.cat([weights.flatten() for weights in drawn])
         if width and len(rows):
-            _train(weights, rows.matrix.clamp(-REACH, REACH), rng)
-        self.keep(**weights)
+            _train(flat, sizes, rows.matrix.clamp(-REACH, REACH), rng)
+        self.keep(**_parts(flat, sizes))
 
     @torch.no_grad()
     def score(self, rows: Rows) -> FieldScores:
@@ -77,23 +77,26 @@ def _logits(weights: Mapping[str, Tensor], value: Tensor) -> Tensor:
     return torch.addmm(third[-1], hidden, third[:-1])
 
 
-def _train(weights: dict[str, Tensor], known: Tensor, rng: torch.Generator) -> None:
+def _parts(flat: Tensor, sizes: list[tuple[int, int]]) -> dict[str, Tensor]:
+    """Views of one tensor."""
+    pieces = torch.split(flat, [math.prod(size) for size in sizes])
+    return {n: p.view(size) for n, p, size in zip(_WEIGHTS, pieces, sizes, strict=True)}
+
+
+def _train(flat: Tensor, sizes: list[tuple[int, int]], known: Tensor, rng: torch.Generator) -> None:
     """The rate falls to zero."""
     kept = torch.cumprod(1 - torch.linspace(*BETA, TIMES, dtype=torch.float64), 0).float()
-    players = [value.requires_grad_() for value in weights.values()]
-    optimiser = torch.optim.AdamW(players, lr=RATE, weight_decay=1e-2, fused=True)
+    flat.requires_grad_()
+    descent = Descent(flat, decay=1e-2)
     size = min(BATCH, len(known))
     with torch.enable_grad():
         for step in range(STEPS):
-            optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
             some = known[torch.randint(len(known), (size,), generator=rng)]
             time = torch.randint(TIMES, (size,), generator=rng)
             share = kept[time].unsqueeze(1)
             noise = torch.randn(some.shape, generator=rng)
             noisy = share.sqrt() * some + (1 - share).sqrt() * noise
-            loss = cross_entropy(_logits(weights, noisy), time * BINS // TIMES)
-            for player, slope in zip(players, torch.autograd.grad(loss, players), strict=True):
-                player.grad = slope
-            optimiser.step()
-    for player in players:
-        player.requires_grad_(False)
+            loss = cross_entropy(_logits(_parts(flat, sizes), noisy), time * BINS // TIMES)
+            (slope,) = torch.autograd.grad(loss, flat)
+            descent.step(slope, RATE * (1 - step / STEPS))
+    flat.requires_grad_(False)
