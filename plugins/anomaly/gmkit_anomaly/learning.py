@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from gmkit.codecs import Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
+from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
 from gmkit.errors import DataError
-from gmkit.observer import Observer
+from gmkit.observer import Observer, Progress
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
 from gmkit_anomaly.reasons import Reason, reasons_of
@@ -106,7 +108,8 @@ class Learned:
     def owners(self) -> dict[str, str]:
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):
-            return {name: name for name in self.run.family.space.names}
+            main = self.run.domain.column
+            return {name: main or name for name in self.run.family.space.names}
         columns = self.codec.columns
         return {part: name for name, column in columns.items() for part in column.fields()}
 
@@ -184,13 +187,56 @@ def learned_from(
             seed=plan.seed,
             time_budget=plan.time_budget,
             strict=plan.strict or None,
-            observer=observer,
+            observer=observer if keep else _Passing(observer),
         )
+        if keep is None and not plan.contaminated:
+            _tell_rejects(run.folder / REJECTS, observer)
         return Learned(run, judging(run, plan.scorers, observer), temporary)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+class _Passing(Observer):
+    """Hears of a run that will not stay: where its reject file lies is of no use."""
+
+    def __init__(self, heard: Observer) -> None:
+        self._heard = heard
+
+    def stage(self, text: str) -> None:
+        """As it is."""
+        self._heard.stage(text)
+
+    def advance(self, done: int, total: int | None) -> None:
+        """As it is."""
+        self._heard.advance(done, total)
+
+    def progress(self, progress: Progress) -> None:
+        """As it is."""
+        self._heard.progress(progress)
+
+    def note(self, text: str) -> None:
+        """But for the reject file's."""
+        if not text.endswith(REJECTS):
+            self._heard.note(text)
+
+    def close(self) -> None:
+        """As it is."""
+        self._heard.close()
+
+
+def _tell_rejects(place: Path, observer: Observer) -> None:
+    """How many of the records to learn from were of no use."""
+    if not place.exists():
+        return
+    with place.open(encoding="utf-8", newline="") as file:
+        rejects = list(csv.DictReader(file))
+    first = rejects[0]
+    observer.note(
+        f"{len(rejects):,} records could not be learned from, the first in row {first['row']}: "
+        f"{first['reason']}. They were left out."
+    )
 
 
 def _beside(keep: Path, rows: pa.Table, observer: Observer) -> str:

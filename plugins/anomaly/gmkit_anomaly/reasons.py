@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs.tables.numbers import plain_type
 from gmkit_anomaly.expectations import expectations, shown
 
 MOST = 3
@@ -60,7 +61,10 @@ def reasons_of(
     found = strongest(columns)
     rest = expectations(family, codec, records, [[name for name, _ in row] for row in found])
     if rest is None:
-        return [[Reason(name, "", "", nats) for name, nats in row] for row in found]
+        return [
+            [Reason(name, _value(records, row, name), "", nats) for name, nats in reasons]
+            for row, reasons in enumerate(found)
+        ]
     return [
         [
             Reason(name, _value(records, row, name), rest.told(row, name), nats)
@@ -71,8 +75,12 @@ def reasons_of(
 
 
 def _value(records: pa.RecordBatch, row: int, name: str) -> str:
-    """Nothing of what is no column, such as the latent's part of a likelihood."""
-    return shown(records.column(name)[row]) if name in records.schema.names else ""
+    """Nothing of what is no column, or cannot be read, as an image."""
+    if name not in records.schema.names:
+        return ""
+    kind = plain_type(records.schema.field(name).type)
+    hidden = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
+    return "" if any(is_so(kind) for is_so in hidden) else shown(records.column(name)[row])
 
 
 def told(reasons: Sequence[Reason]) -> str:

@@ -38,16 +38,15 @@ def fitting_scorers(capabilities: frozenset[str]) -> dict[str, ScorerInfo]:
 def serving_model(names: Sequence[str], usual: str) -> str:
     """The family that scorers are asked of where none is named: ``usual`` for those that learn by
     themselves, else the first that can do what they need. Raises ConfigError where no one can."""
-    from gmkit.plugins import registry
-    from gmkit.scoring.registered import scorer_infos
+    from gmkit.scoring.registered import families_for, scorer_infos
 
     known = scorer_infos()
     needs = frozenset[str]().union(*(known[name].needs for name in names if name in known))
     if not needs:
         return usual
-    for name, info in registry().families().items():
-        if needs <= info.capabilities:
-            return name
+    serving = families_for(needs)
+    if serving:
+        return serving[0]
     raise ConfigError(
         f"no one model can serve all of {', '.join(names)}",
         hint="Take them one by one, or name a stack such as --model vae+diffusion.",

@@ -85,7 +85,8 @@ class Linear(Scorer):
 def _left(covariance: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
     """(C, C), of which the column j makes r_j."""
     width = len(covariance)
-    inverse = np.linalg.inv(covariance + RIDGE * np.eye(width)) if width else covariance
+    ridged = covariance + RIDGE * np.eye(width)
+    inverse = np.asarray(np.linalg.inv(ridged), np.float64) if width else covariance
     for one in np.unique(group):
         mine = np.flatnonzero(group == one)
         inverse[mine] = np.linalg.solve(inverse[np.ix_(mine, mine)], inverse[mine])
