@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gmkit.codecs import Reject
 
 REJECTS = "rejects.csv"
-"""The file of a run."""
+"""Unusable records with row, column, value and reason, in the cache and in a run."""
 
 
 class RejectFile:

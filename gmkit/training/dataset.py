@@ -33,7 +33,6 @@ from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive
 
-"""Unusable records with row, column, value and reason, in the cache and in a run."""
 PARTS = ("train", "valid", "test")
 BATCH_ROWS = 2048
 CACHE_FORMAT = 3
