@@ -18,7 +18,6 @@ from torch import Tensor
 
 from gmkit.fields import FieldScores
 from gmkit.scoring import Rows, Scorer
-from gmkit.scoring.blocks import blocks
 
 RIDGE = 1e-3
 """Added to the variances, in squares of a column's spread: columns may repeat each other."""
@@ -28,7 +27,7 @@ FLOOR = 1e-3
 """Least spread of what is left of a column."""
 MOST = 1000
 """Columns; of wider matrices those that vary most."""
-_AT_ONCE = 512
+_AT_ONCE = 4096
 
 
 class Linear(Scorer):
@@ -66,16 +65,18 @@ class Linear(Scorer):
         """Each field's; in total their sum."""
         names = list(rows.features.space.fields)
         owner = rows.features.field[self.chosen]
-        parts = [torch.zeros(0, len(self.chosen))]
         every = len(self.chosen) == rows.matrix.shape[1]
         matrix = rows.matrix if every else rows.matrix[:, self.chosen]
-        own = self.left.diagonal()
-        for some in blocks(matrix, _AT_ONCE):
-            seen = some.clamp(-REACH, REACH)
+        # in double precision, and rounded: see Network
+        mean, left, spread = (part.double() for part in (self.mean, self.left, self.spread))
+        parts = [torch.zeros(0, len(self.chosen), dtype=torch.float64)]
+        for some in torch.split(matrix, _AT_ONCE):
+            value = some.double()
+            seen = value.clamp(-REACH, REACH)
             # its own value counts as it is, however far out
-            rest = (seen - self.mean) @ self.left + (some - seen) * own
-            parts.append(torch.log1p((rest / (2 * self.spread)).square()).mul_(2.5))
-        terms = torch.cat(parts)[: len(matrix)] + self.spread.log()
+            rest = (seen - mean) @ left + (value - seen) * left.diagonal()
+            parts.append(rest.div_(2 * spread).square_().log1p_().mul_(2.5))
+        terms = (torch.cat(parts) + spread.log()).round_(decimals=9)
         fields = {
             names[field]: terms[:, owner == field].sum(1) for field in torch.unique(owner).tolist()
         }
