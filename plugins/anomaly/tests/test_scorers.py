@@ -23,7 +23,6 @@ from gmkit.scoring.descent import Descent
 from gmkit.scoring.features import Features
 
 Run = Callable[..., Any]
-QUICK = ("--set", "training.steps=30", "--size", "tiny")
 MODELS = {
     "likelihood": "vae",
     "reconstruction": "vae",
@@ -51,7 +50,12 @@ def rows_of(matrix: np.ndarray, features: Features | None = None) -> Rows:
     return Rows(batch, features.matrix(batch), features)
 
 
-@pytest.mark.parametrize("scorer", MODELS)
+LONG = ("likelihood", "reconstruction", "denoising", "critic", "diffusion-time")
+
+
+@pytest.mark.parametrize(
+    "scorer", [pytest.param(s, marks=[pytest.mark.slow] * (s in LONG)) for s in MODELS]
+)
 def test_each_is_asked_of_the_family_that_can(
     run: Run, tmp_path: Path, scorer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +121,10 @@ def test_linear_sees_a_broken_dependence_and_a_wild_value() -> None:
     np.testing.assert_allclose(got.numpy(), left, atol=1e-4)
 
 
-def test_diffusion_time_takes_what_lies_off_the_data_for_noised() -> None:
+def test_diffusion_time_takes_what_lies_off_the_data_for_noised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gmkit_anomaly.members.diffusion_time.STEPS", 250)
     scorer, known = DiffusionTime(), rows_of(correlated(600, 0))
     scorer.fit(known, torch.Generator().manual_seed(0))
     usual = scorer.score(rows_of(correlated(300, 1), known.features)).total
