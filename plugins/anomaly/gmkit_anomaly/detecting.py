@@ -179,7 +179,8 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         scores, p_values = _all_scores(request, learned, source, align, drift, rejects, observer)
     usable = np.isfinite(scores)
     if not usable.any():
-        raise DataError("no record of it could be judged", file=source.name)
+        problem = "no record of it could be judged" if len(scores) else "holds no record to be judged"
+        raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
     clean = request.train is not None or request.run is not None
     if fdr is None and request.contamination is None and clean:

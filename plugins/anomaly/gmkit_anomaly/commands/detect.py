@@ -107,7 +107,7 @@ def detect_anomalies(
     train = None if same else train
     plan = Plan(
         domain=domain,
-        model=model or serving_model(scorer or (), MODEL),
+        model=model or (serving_model(scorer or (), MODEL) if run is None else MODEL),
         scorers=tuple(scorer or ()),
         contaminated=train is None and run is None,
         seed=seed or 0,
