@@ -179,7 +179,7 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         scores, p_values = _all_scores(request, learned, source, align, drift, rejects, observer)
     usable = np.isfinite(scores)
     if not usable.any():
-        problem = "no record of it could be judged" if len(scores) else "holds no record to be judged"
+        problem = "no record of it could be judged" if len(scores) else "holds no record"
         raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
     clean = request.train is not None or request.run is not None
