@@ -8,13 +8,11 @@
     semi    learned from a random half of the normal rows; the rest and all abnormal ones judged
     unsup   learned from all rows and judged on the same, labels unseen
 
-beside scikit-learn's isolation forest and the distance to the fifth nearest neighbour, in the same
-run. ``PLANTED/NAME`` holds ``train``, ``test`` and ``labels`` with the columns that were tampered
-with. ``--long FILE`` times one long table; ``FILE.labels.parquet`` beside it judges the scores. For
-PyOD's detectors give the peers' runner this command:
-
-    run.py … --cmd 'gmkit=gmkit detect-anomalies {test} --train {train} --seed {seed} --out {out}
-    --scores-only --contributions --no-report --quiet'
+beside PyOD's detectors where it is installed (``pip install pyod``), in the same run. With
+``--results FILE`` each result is kept as it comes, and a run that was cut short goes on.
+``PLANTED/NAME`` holds ``train``, ``test`` and ``labels`` with the columns that were tampered
+with. ``--long FILE`` times one long table; ``FILE.labels.parquet`` beside it judges the scores.
+``--make ROWSxCOLUMNS FILE`` writes such a table first.
 
 Goals: BENCHMARKS.md §anomaly.
 """
@@ -23,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -37,11 +34,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from labelled_tables import GMKIT, judged, measured, rows_of
 from measure import Report, parser
-from sklearn.ensemble import IsolationForest
-from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 
 from gmkit.scoring.calibration import false_discoveries
 
@@ -51,97 +45,52 @@ PLANTED = {"joint": (0.88, 0.55, 0.65), "margin": (0.95, None, 0.97)}
 """AUROC, average precision, share of rows whose right column comes first."""
 SECONDS = 20.0
 RATE = 0.1
+BATCH = 65_536
+"""Rows of the long table made at once."""
 
 
 def command(test: Path, train: Path, seed: int, out: Path, *more: str) -> float:
-    """Seconds of the whole command."""
+    """Processor seconds of the whole command."""
+    return used(test, train, seed, out, *more)[1]
+
+
+def used(test: Path, train: Path, seed: int, out: Path, *more: str) -> tuple[float, float, float]:
+    """Seconds of the whole command by the clock and of the processor, and its peak memory, MB."""
     words = ["detect-anomalies", str(test), "--train", str(train), "--seed", str(seed)]
     words += ["--scores-only", "--no-report", "--quiet", "--out", str(out), *more]
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "gmkit", *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
-
-
-def matrix(path: Path) -> np.ndarray:
-    """(N, D) float64."""
-    return np.column_stack([column.to_numpy() for column in pq.read_table(path).columns])
-
-
-def split(path: Path, protocol: str, seed: int, place: Path) -> tuple[Path, Path, np.ndarray]:
-    """Files to learn from and to judge, and the labels of the latter."""
-    table = pq.read_table(path)
-    labels = table["label"].to_numpy()
-    rows = table.drop_columns(["label"])
-    learned = judged = np.arange(len(labels))
-    if protocol == "semi":
-        normal = np.random.default_rng(1000 + seed).permutation(np.flatnonzero(labels == 0))
-        half = len(normal) // 2
-        learned = normal[:half]
-        judged = np.sort(np.concatenate([normal[half:], np.flatnonzero(labels == 1)]))
-    train, test = place / "train.parquet", place / "test.parquet"
-    pq.write_table(rows.take(pa.array(learned)), train)
-    pq.write_table(rows.take(pa.array(judged)), test)
-    # the same file is what the command takes for contaminated
-    return (test if protocol == "unsup" else train), test, labels[judged]
-
-
-def peers(train: Path, test: Path, seed: int) -> dict[str, np.ndarray]:
-    """Scores (N,) of the classical detectors."""
-    scaler = StandardScaler().fit(matrix(train))
-    known, new = scaler.transform(matrix(train)), scaler.transform(matrix(test))
-    forest = IsolationForest(random_state=seed).fit(known)
-    own = int(train == test)
-    near = NearestNeighbors(n_neighbors=5 + own).fit(known).kneighbors(new)[0]
-    return {"isolation forest": -forest.score_samples(new), "neighbours": near[:, -1]}
-
-
-def judged(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """AUROC and average precision."""
-    return (
-        float(roc_auc_score(labels, scores)),
-        float(average_precision_score(labels, scores)),
-    )
+    running = subprocess.Popen([sys.executable, "-m", "gmkit", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise SystemExit(f"gmkit {' '.join(words)} ended with {running.returncode}")
+    busy = usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - began, busy, usage.ru_maxrss / 1024
 
 
 def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:
     """Both, over all tables and seeds."""
-    chosen = sorted(options.tables.glob("*.parquet"))
+    chosen = sorted(options.tables.glob("*.parquet"), key=lambda path: path.stat().st_size)
     if options.names:
-        chosen = [p for p in chosen if p.stem in options.names.split(",")]
+        chosen = [path for path in chosen if path.stem in options.names.split(",")]
+    heads = [path.stem for path in chosen]
+    results = options.results or place / "results.jsonl"
     for protocol, (area_goal, precision_goal) in GOALS.items():
-        found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-        took = []
-        for path in chosen:
-            for seed in range(options.seeds):
-                train, test, labels = split(path, protocol, seed, place)
-                took.append(command(test, train, seed, place / "scores.parquet"))
-                scores = {"gmkit": pq.read_table(place / "scores.parquet")["score"].to_numpy()}
-                for name, value in {**scores, **peers(train, test, seed)}.items():
-                    mine = found.setdefault(name, {}).setdefault(path.stem, [])
-                    mine.append(judged(labels, value))
-                print(protocol, path.stem, seed, found["gmkit"][path.stem][-1], flush=True)
-        rows = [[name, *_cells(tables)] for name, tables in found.items()]
-        heads = [path.stem for path in chosen]
-        report.table(f"{protocol}: AUROC / AP × 100", ["detector", "mean", "rank", *heads], rows)
-        for row, rank in zip(rows, _ranks(found), strict=True):
-            row[2] = f"{rank:.2f}"
-        means = np.mean([np.mean(values, axis=0) for values in found["gmkit"].values()], axis=0)
+        found = measured(chosen, protocol, options.seeds, place, command, results)
+        report.table(
+            f"{protocol}: AUROC / AP × 100",
+            ["detector", "mean", "rank", "CPU s", *heads],
+            rows_of(found, heads),
+        )
+        mine = [line for line in found if line["detector"] == GMKIT]
+        means = {
+            key: float(np.mean([line[key] for line in mine])) for key in ("auroc", "ap")
+        }  # as many seeds for each table
         whole = len(chosen) > 10  # the goals are of all twelve tables
-        report.goal(f"{protocol}: AUROC", means[0], "", at_least=area_goal if whole else None)
-        report.goal(f"{protocol}: AP", means[1], "", at_least=precision_goal if whole else None)
-        report.goal(f"{protocol}: seconds a table, most", max(took), "s", at_most=SECONDS)
-
-
-def _cells(tables: dict[str, list[tuple[float, float]]]) -> list[str]:
-    each = [np.mean(values, axis=0) for values in tables.values()]
-    mean = np.mean(each, axis=0)
-    texts = [f"{100 * a:.1f} / {100 * p:.1f}" for a, p in [mean, *each]]
-    return [texts[0], "", *texts[1:]]
-
-
-def _ranks(found: dict[str, dict[str, list[tuple[float, float]]]]) -> np.ndarray:
-    areas = np.array([[np.mean([a for a, _ in v]) for v in t.values()] for t in found.values()])
-    return (-areas).argsort(0).argsort(0).mean(1) + 1
+        report.goal(f"{protocol}: AUROC", means["auroc"], "", at_least=area_goal if whole else None)
+        report.goal(f"{protocol}: AP", means["ap"], "", at_least=precision_goal if whole else None)
+        most = max(line["seconds"] for line in mine)
+        report.goal(f"{protocol}: processor seconds a table, most", most, "s", at_most=SECONDS)
 
 
 def planted(options: argparse.Namespace, place: Path, report: Report) -> None:
@@ -163,7 +112,7 @@ def planted(options: argparse.Namespace, place: Path, report: Report) -> None:
         kinds.setdefault(folder.name.rpartition("-")[2], []).append(figures)
         rows.append([folder.name, *(f"{value:.3f}" for value in figures), f"{took:.1f}"])
         print(rows[-1], flush=True)
-    heads = ["table", "AUROC", "AP", "right column first", "false at .1", "power at .1", "s"]
+    heads = ["table", "AUROC", "AP", "right column first", "false at .1", "power at .1", "CPU s"]
     report.table("planted anomalies", heads, rows)
     for kind, found_ in kinds.items():
         means = np.mean(found_, axis=0)
@@ -186,17 +135,45 @@ def _named_first(found: pa.Table, truth: pa.Table) -> Iterator[bool]:
 def long(options: argparse.Namespace, place: Path, report: Report) -> None:
     """One long table, end to end."""
     out = place / "long.parquet"
-    took = command(options.long, options.long, 0, out, "--contamination", "0.01")
-    rows = pq.read_metadata(options.long).num_rows
-    report.goal("long table: rows a second", rows / took, "", at_least=400_000)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    report.goal("long table: peak memory of all commands", peak, "MB", at_most=600)
+    took, busy, peak = used(options.long, options.long, 0, out, "--contamination", "0.01")
+    facts = pq.read_metadata(options.long)
+    name = f"{facts.num_rows:,} × {facts.num_columns}"
+    report.goal(f"{name}: rows a second", facts.num_rows / took, "", at_least=400_000)
+    report.goal(f"{name}: rows a processor second", facts.num_rows / busy, "")
+    whole = facts.num_rows > 5_000_000
+    report.goal(f"{name}: peak memory", peak, "MB", at_most=1000 if whole else 600)
     labels = options.long.with_suffix(".labels.parquet")
     if labels.exists():
         truth = pq.read_table(labels)["label"].to_numpy()
         area, precision = judged(truth, pq.read_table(out)["score"].to_numpy())
-        report.goal("long table: AUROC", area, "")
-        report.goal("long table: AP", precision, "", at_least=0.55)
+        report.goal(f"{name}: AUROC", area, "")
+        report.goal(f"{name}: AP", precision, "", at_least=0.55)
+
+
+def make_long(shape: str, path: Path) -> None:
+    """``ROWSxCOLUMNS`` of eight hidden factors and noise; in a hundredth of the rows three columns
+    come from other rows, so that only their dependence is broken. Written batch by batch."""
+    rows, width = map(int, shape.split("x"))
+    rng = np.random.default_rng(7)
+    factors = rng.normal(size=(8, width)) / np.sqrt(8)
+    names = [f"f{i}" for i in range(width)]
+    numbers = pa.schema([(name, pa.float32()) for name in names])
+    truth = pa.schema([("label", pa.int8())])
+    with (
+        pq.ParquetWriter(path, numbers, compression="zstd") as data,
+        pq.ParquetWriter(path.with_suffix(".labels.parquet"), truth) as labels,
+    ):
+        for begin in range(0, rows, BATCH):
+            many = min(BATCH, rows - begin)
+            hidden = rng.normal(size=(many, 8)) @ factors
+            values = (hidden + 0.3 * rng.normal(size=(many, width))).astype(np.float32)
+            odd = rng.random(many) < 0.01
+            places = np.flatnonzero(odd)
+            for step in range(3):
+                columns = (places + 11 * step) % width
+                values[places, columns] = values[rng.integers(many, size=len(places)), columns]
+            data.write_table(pa.table(dict(zip(names, values.T, strict=True)), numbers))
+            labels.write_table(pa.table({"label": odd.astype(np.int8)}, truth))
 
 
 def main() -> None:
@@ -205,9 +182,13 @@ def main() -> None:
     made.add_argument("--tables", type=Path)
     made.add_argument("--planted", type=Path)
     made.add_argument("--long", type=Path)
+    made.add_argument("--make", metavar="ROWSxCOLUMNS", help="write the long table first")
+    made.add_argument("--results", type=Path, help="each result as it comes; go on from there")
     made.add_argument("--names", default="", help="tables, separated by commas; default: all")
     made.add_argument("--seeds", type=int, default=1)
     options = made.parse_args()
+    if options.make and options.long and not options.long.exists():
+        make_long(options.make, options.long)
     with (
         Report("anomaly", "Anomaly detection", options) as report,
         tempfile.TemporaryDirectory() as folder,

@@ -242,7 +242,8 @@ class Report:
     ) -> None:
         """A figure, held against a bound where one is given."""
         bound = at_most if at_least is None else at_least
-        self.goals.append(Goal(name, value, unit, bound, at_most=at_least is None))
+        plain = None if value is None else float(value)  # numpy has numbers that JSON cannot hold
+        self.goals.append(Goal(name, plain, unit, bound, at_most=at_least is None))
 
     def note(self, text: str) -> None:
         """A remark that belongs to the figures."""

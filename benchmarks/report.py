@@ -31,6 +31,7 @@ ORDER = (
     "images",
     "augmentation",
     "uplift",
+    "anomaly",
 )
 HEAD = """# Benchmarks
 

@@ -16,6 +16,9 @@ from gmkit.errors import DataError
 if TYPE_CHECKING:
     from gmkit.codecs import Reject
 
+REJECTS = "rejects.csv"
+"""Unusable records with row, column, value and reason, in the cache and in a run."""
+
 
 class RejectFile:
     """A CSV of rejects (row, column, value, reason) that appears, by rename, only if there is one.

@@ -151,9 +151,10 @@ class Family(nn.Module, ABC):
         match), for the evaluation. None by default."""
         return {}
 
-    def judge(self, batch: Batch) -> Any:
+    def judge(self, batch: Batch, *, fields: bool = True) -> Any:
         """How unusual records are, calibrated by records held out while learning: a
-        ``gmkit.scoring.judge.Judged``. Of families that learn nothing else."""
+        ``gmkit.scoring.judge.Judged``, where asked for with ``fields``. Of families that learn
+        nothing else."""
         raise NotImplementedError
 
     def critic(self, batch: Batch) -> Tensor:

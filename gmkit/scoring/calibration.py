@@ -78,6 +78,26 @@ def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:
     return torch.where(scores > top, float(np.log(count + 1)) + beyond, within)
 
 
+def p_values(scores: Tensor, as_high: Tensor, known: Tensor) -> Tensor:
+    """(N,) of joined scores (N,) in nats, of which ``as_high`` (N,) of the held-out ones ``known``
+    (n,), ascending, are as high.
+
+    Conformal down to 1 / (n + 1), below which n records cannot tell. Beyond the highest of them it
+    falls exponentially with the distance, by the mean excess of the outer twentieth (Pickands 1975;
+    a logarithm of a Pareto tail is exponential) but at least a nat: else a handful of records that
+    are far out could never be discoveries, however far. How many have p ≤ α is as conformal for
+    every α that n records can tell.
+    """
+    count = len(known)
+    found = (1 + as_high).double() / (1 + count)
+    if count < 2:
+        return found
+    outer = known[count - max(2, int(TAIL * count)) :].double()
+    spread = max(1.0, float((outer - outer[0]).mean()))
+    beyond = ((scores.double() - outer[-1]) / spread).clamp(min=0, max=50)
+    return torch.where(as_high == 0, found * torch.exp(-beyond), found)
+
+
 def false_discoveries(p_values: Floats, rate: float) -> float:
     """The greatest p-value that counts as a discovery, so that at most ``rate`` of the discoveries
     are false on average; −1 where none does (Benjamini & Hochberg 1995)."""

@@ -96,9 +96,24 @@ class Features(Stored):
         rows = len(next(iter(batch.values())))
         if not self.width:
             return torch.zeros(rows, 0)
-        numbers = [_numbers(kind, batch[name]) for name, kind in self.space.fields.items()]
-        whole = torch.cat(numbers, 1)[:, self.chosen]
-        return ((whole - self.centre) / self.scale).clamp(-CLIP, CLIP)
+        found = torch.empty(rows, self.width)
+        field, first, at = self.field.tolist(), 0, 0
+        for place, (name, kind) in enumerate(self.space.fields.items()):
+            mine = field.count(place)
+            if mine:  # a field that never varied need not be looked at
+                numbers = _numbers(kind, batch[name])
+                if mine < numbers.shape[1]:
+                    numbers = numbers[:, self.chosen[at : at + mine] - first]
+                found[:, at : at + mine] = numbers
+                at, first = at + mine, first + _width(kind)
+            else:
+                first += _width(kind)
+        return found.sub_(self.centre).div_(self.scale).clamp_(-CLIP, CLIP)
+
+
+def _width(kind: Field) -> int:
+    """Numbers that a field of this kind becomes."""
+    return _numbers(kind, torch.zeros(1, *kind.shape, dtype=kind.dtype)).shape[1]
 
 
 def _numbers(kind: Field, value: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gmkit.codecs import Batch
 from gmkit.fields import FieldScores
-from gmkit.randomness import generator
+from gmkit.scoring.blocks import scored_alike
 from gmkit.scoring.scorer import Rows, Scorer
 
 DRAWS = 8
@@ -31,10 +31,13 @@ class Likelihood(Scorer):
 
     def score(self, rows: Rows) -> FieldScores:
         """Mean over the same draws for every record, where there are any."""
-        if self.family.exact:
-            found: FieldScores = self.family.log_prob(rows.batch, generator(0, "scores"))
+
+        def once(some: Batch, rng: torch.Generator) -> FieldScores:
+            found: FieldScores = self.family.log_prob(some, rng, 1)
             return found
-        return _repeated(rows, lambda some, rng: self.family.log_prob(some, rng, 1))
+
+        times = 1 if self.family.exact else DRAWS
+        return scored_alike(self.family.space, rows.batch, _mean(once, times))
 
 
 class Denoising(Scorer):
@@ -46,11 +49,9 @@ class Denoising(Scorer):
         """Summed over the levels."""
 
         def levels(some: Batch, rng: torch.Generator) -> FieldScores:
-            found = [self.family.denoise_error(some, t, rng) for t in TIMES]
-            fields = {n: torch.stack([f.fields[n] for f in found]).sum(0) for n in found[0].fields}
-            return FieldScores(fields, torch.stack([f.total for f in found]).sum(0))
+            return _sum([self.family.denoise_error(some, t, rng) for t in TIMES])
 
-        return _repeated(rows, levels)
+        return scored_alike(self.family.space, rows.batch, _mean(levels, DRAWS))
 
 
 class Reconstruction(Scorer):
@@ -61,11 +62,14 @@ class Reconstruction(Scorer):
     def score(self, rows: Rows) -> FieldScores:
         """Each field's; in total their sum."""
         space = self.family.space
-        rng = generator(0, "reconstruct")
-        found = self.family.reconstruct(rows.batch, rng)
-        before, after = space.embed(space.full(rows.batch)), space.embed(space.full(found))
-        fields = {n: (before[n] - after[n]).flatten(1).square().sum(1) for n in before}
-        return FieldScores(fields, torch.stack(list(fields.values())).sum(0))
+
+        def lost(some: Batch, rng: torch.Generator) -> FieldScores:
+            found = self.family.reconstruct(some, rng)
+            before, after = space.embed(some), space.embed(space.full(found))
+            fields = {n: (before[n] - after[n]).flatten(1).square().sum(1) for n in before}
+            return FieldScores(fields, torch.stack(list(fields.values())).sum(0))
+
+        return scored_alike(space, rows.batch, lost)
 
 
 class Critic(Scorer):
@@ -73,7 +77,11 @@ class Critic(Scorer):
 
     def score(self, rows: Rows) -> FieldScores:
         """− its score."""
-        return FieldScores({}, -self.family.critic(rows.batch))
+
+        def doubt(some: Batch, rng: torch.Generator) -> FieldScores:
+            return FieldScores({}, -self.family.critic(some))
+
+        return scored_alike(self.family.space, rows.batch, doubt)
 
 
 class LatentNeighbours(Scorer):
@@ -84,25 +92,33 @@ class LatentNeighbours(Scorer):
 
     def fit(self, rows: Rows, rng: torch.Generator) -> None:
         """Keep their latents."""
-        self.keep(known=self.family.encode(rows.batch).detach())
+        self.keep(known=self.family.encode(rows.batch).detach().float().flatten(1))
 
     def score(self, rows: Rows) -> FieldScores:
         """The distance."""
         count = min(NEIGHBOURS, len(self.known))
-        far = torch.cdist(self.family.encode(rows.batch), self.known)
-        return FieldScores({}, far.topk(count, dim=1, largest=False).values[:, -1])
+
+        def far(some: Batch, rng: torch.Generator) -> FieldScores:
+            latent = self.family.encode(some).float().flatten(1)
+            near = torch.cdist(latent, self.known).topk(count, dim=1, largest=False)
+            return FieldScores({}, near.values[:, -1])
+
+        return scored_alike(self.family.space, rows.batch, far)
 
 
-def _repeated(rows: Rows, score: Callable[[Batch, torch.Generator], FieldScores]) -> FieldScores:
-    """Each record by itself, ``DRAWS`` times over: its draws are those of its copies."""
-    totals: list[Tensor] = []
-    parts: dict[str, list[Tensor]] = {}
-    for row in range(len(rows)):
-        some = {n: v[row : row + 1].expand(DRAWS, *v.shape[1:]) for n, v in rows.batch.items()}
-        found = score(some, generator(0, "scores"))
-        totals.append(found.total.mean())
-        for name, value in found.fields.items():
-            parts.setdefault(name, []).append(value.mean())
-    if not totals:
-        return FieldScores({}, torch.zeros(0))
-    return FieldScores({n: torch.stack(v) for n, v in parts.items()}, torch.stack(totals))
+Score = Callable[[Batch, torch.Generator], FieldScores]
+
+
+def _mean(score: Score, times: int) -> Score:
+    """Of so many draws."""
+
+    def averaged(some: Batch, rng: torch.Generator) -> FieldScores:
+        found = _sum([score(some, rng) for _ in range(times)])
+        return FieldScores({n: v / times for n, v in found.fields.items()}, found.total / times)
+
+    return averaged
+
+
+def _sum(found: list[FieldScores]) -> FieldScores:
+    fields = {n: torch.stack([f.fields[n] for f in found]).sum(0) for n in found[0].fields}
+    return FieldScores(fields, torch.stack([f.total for f in found]).sum(0))

@@ -98,8 +98,11 @@ class PackedTrees(Stored):
         """For each tree of ``some`` the values of each row's leaf, (N, V)."""
         if self._walkers is None:
             self._walkers = list(self._rebuilt())
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        every = np.arange(matrix.shape[1])
         for walker, inputs, values in self._walkers[some]:
-            seen = np.ascontiguousarray(matrix[:, inputs], dtype=np.float32)
+            whole = np.array_equal(inputs, every)
+            seen = matrix if whole else np.ascontiguousarray(matrix[:, inputs])
             yield values[walker.apply(seen)]
 
     def _rebuilt(self) -> Iterator[tuple[Any, NDArray[np.int64], NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""Scorers that plugins offer, by name."""
+"""Scorers that plugins offer, by name, and the families that can serve them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ def scorer_infos() -> dict[str, ScorerInfo]:
     from gmkit.plugins import registry
 
     return registry().scorers()
+
+
+def families_for(needs: frozenset[str]) -> list[str]:
+    """Names of the families of one model that can do what scorers need, in the order that plugins
+    offer them."""
+    from gmkit.plugins import registry
+
+    return [name for name, info in registry().families().items() if needs <= info.capabilities]
 
 
 def load_scorer(info: ScorerInfo) -> type[Scorer]:

@@ -24,7 +24,7 @@ from gmkit.artifact.tensors import load_tensors, save_tensors
 from gmkit.codecs import Batch, Codec, CodecState, Prepared
 from gmkit.config import DataConfig
 from gmkit.data.cache import new_prepared, prepared_cache
-from gmkit.data.rejects import RejectFile
+from gmkit.data.rejects import REJECTS, RejectFile
 from gmkit.data.source import Source
 from gmkit.data.splits import split
 from gmkit.domain import Domain
@@ -33,8 +33,6 @@ from gmkit.errors import ConfigError, DataError
 from gmkit.observer import Observer
 from gmkit.randomness import derive
 
-REJECTS = "rejects.csv"
-"""Unusable records with row, column, value and reason, in the cache and in a run."""
 PARTS = ("train", "valid", "test")
 BATCH_ROWS = 2048
 CACHE_FORMAT = 3

@@ -24,6 +24,7 @@ from gmkit.artifact.manifest import file_facts
 from gmkit.artifact.tensors import save_tensors
 from gmkit.codecs import Batch, Codec
 from gmkit.config import RunConfig, read_toml, write_toml
+from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
 from gmkit.data.source import Source, open_source
 from gmkit.domain import Domain
@@ -35,7 +36,6 @@ from gmkit.plugins import registry
 from gmkit.randomness import derive
 from gmkit.training.checkpoint import latest_checkpoint, load_checkpoint
 from gmkit.training.dataset import (
-    REJECTS,
     Dataset,
     build_dataset,
     copy_rejects,

@@ -51,6 +51,11 @@ class Scaled(Column):
     def encode(self, column: pa.Array) -> Arrays:
         """Number and kind. Raises DataError for another type."""
         values, valid = to_numbers(self.checked(column))
+        if valid.all() and (is_whole(plain_type(self.kind)) or np.isfinite(values).all()):
+            numbers = (values.astype(np.float64) - self.centre) / self.scale
+            np.clip(numbers, -FARTHEST, FARTHEST, out=numbers)
+            plainly = np.zeros(len(values), np.int32)
+            return {self.prefix: numbers.astype(np.float32), self._kind_field: plainly}
         kinds = np.where(valid, 0, 1).astype(np.int32)
         if not is_whole(plain_type(self.kind)):
             kinds[valid & np.isnan(values)] = 2

@@ -56,6 +56,11 @@ def gmkit_register_scorers() -> list[ScorerInfo]:
             loader=f"{members}.network:Network",
         ),
         ScorerInfo(
+            name="linear",
+            summary="each column given all others, linearly: the quickest",
+            loader=f"{members}.linear:Linear",
+        ),
+        ScorerInfo(
             name="tails",
             summary="how far out a value lies in its own column",
             loader=f"{members}.tails:Tails",
@@ -64,6 +69,11 @@ def gmkit_register_scorers() -> list[ScorerInfo]:
             name="forest",
             summary="isolation forest: how few cuts set a record apart",
             loader=f"{members}.forest:IsolationForest",
+        ),
+        ScorerInfo(
+            name="diffusion-time",
+            summary="how much noise a record looks like it had",
+            loader=f"{members}.diffusion_time:DiffusionTime",
         ),
     ]
 

@@ -7,7 +7,7 @@ Memory holds two numbers a record, and what was learned.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
 from gmkit.data.source import Source, open_source
@@ -26,7 +27,7 @@ from gmkit_anomaly.alignment import Alignment
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.labels import label_notes
-from gmkit_anomaly.learning import Learned, Plan, learned_from, reopened
+from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
 from gmkit_anomaly.reasons import Reason, told
 from gmkit_anomaly.windows import windowed
 
@@ -56,6 +57,8 @@ class Request:
     """Where the trained run shall stay."""
     window: int | None = None
     """Rows before that a row of a time series is judged by."""
+    strict: bool = False
+    """Fail at the first record that cannot be judged."""
     plan: Plan = field(default_factory=Plan)
 
 
@@ -86,12 +89,17 @@ class Result:
     known: Floats
     """Of held-out ones."""
     threshold: float
+    rejected: int = 0
+    """Records that could not be judged,"""
+    rejects: Path | None = None
+    """and the file that names them."""
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
         facts = {k: v for k, v in vars(self).items() if k not in ("scores", "known", "top")}
         top = [{**vars(t), "reasons": [vars(r) for r in t.reasons]} for t in self.top]
-        return {**facts, "out": str(self.out), "top": top}
+        places = {"out": str(self.out), "rejects": self.rejects and str(self.rejects)}
+        return {**facts, **places, "top": top}
 
 
 def detect(request: Request, observer: Observer) -> Result:
@@ -114,7 +122,8 @@ class opened:  # noqa: N801 - used as a function
             self._learned = reopened(request.run, request.plan, observer)
             return self._learned, _open(request, request.data, self._learned.domain)
         source = _open(request, request.data, request.plan.domain)
-        self._learned = learned_apart(request, observer, source)
+        plan = plan_for(request.plan, source.count(), observer)
+        self._learned = learned_apart(replace(request, plan=plan), observer, source)
         return self._learned, source
 
     def __exit__(self, *_: object) -> None:
@@ -166,16 +175,23 @@ def _open(request: Request, data: Any, domain: str) -> Source:
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
     align = Alignment(learned.codec, _judged_schema(request, source), source.name)
     drift = Drift(learned.codec)
-    scores, p_values = _all_scores(request, learned, source, align, drift, observer)
+    with RejectFile(rejects_place(request.out)) as rejects:
+        scores, p_values = _all_scores(request, learned, source, align, drift, rejects, observer)
+    usable = np.isfinite(scores)
+    if not usable.any():
+        problem = "no record of it could be judged" if len(scores) else "holds no record"
+        raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
     clean = request.train is not None or request.run is not None
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
-    rule = rule_of(known, p_values, fdr=fdr, contamination=request.contamination)
+    rule = rule_of(known, p_values[usable], fdr=fdr, contamination=request.contamination)
     flagged = rule.flagged(scores, p_values)
     notes = [*align.notes, *(drift.notes() if clean else [])]
+    if rejects.count:
+        notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
     top, some = _write(request, source, learned, align, (scores, p_values, flagged), observer)
-    if not clean:
+    if not clean and usable.all():
         notes += label_notes(some, scores[: len(some)])
     for note in notes:
         observer.note(note)
@@ -187,10 +203,18 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         learned_from=learned.rows,
         top=top,
         notes=notes,
-        scores=scores,
+        scores=scores[usable],
         known=known,
         threshold=_threshold(rule, scores, flagged),
+        rejected=rejects.count,
+        rejects=rejects.path if rejects.count else None,
     )
+
+
+def rejects_place(out: Path) -> Path:
+    """``data.scored.parquet`` → ``data.scored.rejects.csv``."""
+    stem = out.name.removesuffix(".gz").rpartition(".")[0] or out.name
+    return out.with_name(f"{stem}.rejects.csv")
 
 
 def _judged_schema(request: Request, source: Source) -> pa.Schema:
@@ -211,9 +235,11 @@ def _all_scores(
     source: Source,
     align: Alignment,
     drift: Drift,
+    rejects: RejectFile,
     observer: Observer,
 ) -> tuple[Floats, Floats]:
-    """Of the whole source: scores and p-values."""
+    """Of the whole source: scores and p-values, NaN of what could not be judged. Raises DataError
+    for the first of these, when strict."""
     observer.stage("Judging")
     total = source.count()
     scores: list[Floats] = [np.empty(0)]
@@ -221,7 +247,18 @@ def _all_scores(
     done = 0
     for batch in _judged_rows(request, source):
         encoded = learned.encode(align(batch, done), done, source.name)
-        drift.add(encoded)
+        if encoded.rejects and request.strict:
+            first = encoded.rejects[0]
+            raise DataError(
+                first.reason,
+                file=source.name,
+                row=first.row,
+                column=first.column,
+                hint=f"Without --strict it is set aside in {rejects.path} and judging goes on.",
+            )
+        rejects.add(encoded.rejects)
+        if len(encoded.owner):
+            drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
         scores.append(found.score)
         p_values.append(found.p_value)
@@ -242,7 +279,7 @@ def _write(
     scores, p_values, flagged = found
     schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
     names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
-    best = np.argsort(-scores, kind="stable")[:SHOWN]
+    best = np.argsort(-scores, kind="stable")[: min(SHOWN, int(np.isfinite(scores).sum()))]
     explained = flagged.copy() if not request.scores_only else np.zeros_like(flagged)
     explained[best] = True
     top: dict[int, Top] = {}
@@ -271,17 +308,23 @@ def _write(
                         why,
                     )
             columns = [] if request.scores_only else list(batch.columns)
-            columns += [pa.array(scores[here]), pa.array(p_values[here]), pa.array(flagged[here])]
+            columns += _verdicts(scores[here], p_values[here], flagged[here])
             if not request.scores_only:
                 columns.append(pa.array(texts, pa.string()))
             if names:
-                own = learned.scores(learned.encode(aligned), columns=True).columns
+                own = learned.scores(learned.encode(aligned, begin), columns=True).columns
                 columns += [pa.array(own.get(name, np.zeros(len(batch)))) for name in names]
             sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             begin += len(batch)
             observer.advance(begin, source.count())
     assert first is not None
     return [top[place] for place in best.tolist()], first
+
+
+def _verdicts(scores: Floats, p_values: Floats, flagged: NDArray[np.bool_]) -> list[pa.Array]:
+    """Null where a record could not be judged."""
+    gone = np.isnan(scores)
+    return [pa.array(values, mask=gone) for values in (scores, p_values, flagged)]
 
 
 def out_schema(schema: pa.Schema, request: Request, columns: list[str]) -> pa.Schema:

@@ -20,13 +20,14 @@ from gmkit.errors import ArtifactError, ConfigError, did_you_mean
 from gmkit.families import Family, Step
 from gmkit.families.family import FamilyConfig
 from gmkit.fields import Categorical, Real, Space
+from gmkit.scoring.calibration import p_values
 from gmkit.scoring.features import Features
 from gmkit.scoring.judge import Judge, Judged
 from gmkit.scoring.scorer import Rows, Scorer
 from gmkit.scoring.stored import Stored, make_room
 from gmkit.trunks import TrunkConfig
 
-MEMBERS = ("neighbours", "conditional", "network", "tails")
+MEMBERS = ("neighbours", "conditional", "network", "linear", "tails")
 """What wins where all that is learned from is normal,"""
 AGREEING = ("forest", "conditional", "network")
 """and where some of it is not."""
@@ -176,19 +177,19 @@ class Detector(Family):
         return Rows(batch, features.matrix(batch), features)
 
     @torch.no_grad()
-    def judge(self, batch: Batch) -> Judged:
+    def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
         """Over all splits: the mean score, and against all held-out records how many are as high
         (each under its own split's judge)."""
-        parts = [self._judged(some) for some in _cut(batch)]
+        parts = [self._judged(some, fields) for some in _cut(batch)]
         return Judged(
             torch.cat([part.score for part in parts]),
             torch.cat([part.as_high for part in parts]),
             {name: torch.cat([p.fields[name] for p in parts]) for name in parts[0].fields},
         )
 
-    def _judged(self, batch: Batch) -> Judged:
+    def _judged(self, batch: Batch, fields: bool) -> Judged:
         rows = self.rows(batch)
-        found = [judge.judge(rows) for judge in self._judges]
+        found = [judge.judge(rows, fields=fields) for judge in self._judges]
         names = dict.fromkeys(name for one in found for name in one.fields)
         zero = torch.zeros(len(rows), dtype=torch.float64)
         return Judged(
@@ -203,8 +204,8 @@ class Detector(Family):
         return sum(judge.held_out for judge in self._judges)
 
     def p_values(self, judged: Judged) -> Tensor:
-        """(N,) conformal p-values."""
-        return (1 + judged.as_high).double() / (1 + self.held_out)
+        """(N,), conformal."""
+        return p_values(judged.score, judged.as_high, self.known)
 
     @property
     def known(self) -> Tensor:

@@ -73,7 +73,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score_samples(self, X: Any) -> Floats:  # noqa: N803
         """(N,), lower is more abnormal."""
-        return -np.asarray(self._judged(X).score.double())
+        return -np.asarray(self._judged(X, fields=False).score.double())
 
     def decision_function(self, X: Any) -> Floats:  # noqa: N803
         """``score_samples`` less the threshold: negative for the abnormal."""
@@ -85,7 +85,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def p_values(self, X: Any) -> Floats:  # noqa: N803
         """(N,) conformal p-values against rows held out while learning."""
-        judged = self._judged(X)
+        judged = self._judged(X, fields=False)
         return np.asarray(self.detector_.p_values(judged).double())
 
     def contributions(self, X: Any) -> Floats:  # noqa: N803
@@ -99,13 +99,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 found[:, place] = torch.stack(parts).amax(0).double().numpy()
         return found
 
-    def _judged(self, X: Any) -> Any:  # noqa: N803
+    def _judged(self, X: Any, *, fields: bool = True) -> Any:  # noqa: N803
         check_is_fitted(self)
         matrix = self._checked(X, reset=False)
         codec = AnomalyCodec.from_state(self._codec_state)
         encoded = self.detector_.space.pick(codec.encode(_batch(matrix)), slice(None), "cpu")
         with torch.no_grad():
-            return self.detector_.judge(encoded)
+            return self.detector_.judge(encoded, fields=fields)
 
     def _checked(self, X: Any, *, reset: bool) -> Floats:  # noqa: N803
         least = 2 if reset else 1

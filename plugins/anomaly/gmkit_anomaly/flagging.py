@@ -44,7 +44,10 @@ def rule_of(
         return Rule(-np.inf, most, f"false discovery rate {fdr:g} (Benjamini–Hochberg)")
     if contamination is not None:
         at = float(np.quantile(known, 1 - contamination)) if len(known) else np.inf
+        if len(known) and (known >= at).mean() > contamination + 1 / len(known):
+            at = float(np.nextafter(at, np.inf))  # many are alike: these are not the highest
         return Rule(at, 1.0, f"the highest {100 * contamination:g} % of the scores learned from")
     low, high = np.sqrt(np.quantile(np.maximum(known, 0), [0.25, 0.75]))
     fence = float((high + FENCE * (high - low)) ** 2)
+    fence = float(np.nextafter(fence, np.inf))  # where all are alike, none lies beyond
     return Rule(fence, 1.0, "far beyond the middle half of the scores (contamination auto)")

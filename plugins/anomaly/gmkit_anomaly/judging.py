@@ -11,12 +11,13 @@ from gmkit.codecs import Batch
 from gmkit.errors import ConfigError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.randomness import generator
+from gmkit.scoring.calibration import p_values
 from gmkit.scoring.features import Features
 from gmkit.scoring.judge import Judge, Judged
 from gmkit.scoring.registered import load_scorer
 from gmkit.scoring.scorer import Rows
 from gmkit_anomaly.detector import Detector
-from gmkit_anomaly.scorers import fitting_scorers
+from gmkit_anomaly.scorers import fitting_scorers, own_scorers
 
 if TYPE_CHECKING:
     import gmkit
@@ -29,7 +30,7 @@ class Judging(Protocol):
     def known(self) -> Tensor:
         """Scores of held-out records, ascending."""
 
-    def judge(self, batch: Batch) -> Judged:
+    def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
         """Of encoded records."""
 
     def p_values(self, judged: Judged) -> Tensor:
@@ -55,22 +56,30 @@ class FamilyJudge:
 
     def __init__(self, run: gmkit.Run, names: tuple[str, ...], observer: Observer) -> None:
         fitting = fitting_scorers(run.family.capabilities)
+        own = own_scorers()
         for name in names:
-            if name not in fitting:
+            if name not in fitting and name not in own:
                 raise ConfigError(
                     f"scorer {name!r} cannot be had of model {run.config.model!r}",
-                    hint=did_you_mean(name, fitting),
+                    hint=did_you_mean(name, [*fitting, *own]),
                 )
-        if not fitting:
+        if not names and not fitting:
             raise ConfigError(f"model {run.config.model!r} cannot say how unusual a record is")
         chosen = names or tuple(fitting)
         self._space = run.family.space
         self._features = Features(self._space)
-        self._judge = Judge({name: load_scorer(fitting[name])(run.family) for name in chosen})
+        self._judge = Judge(
+            {
+                name: load_scorer(fitting[name])(run.family) if name in fitting else own[name]()
+                for name in chosen
+            }
+        )
         observer.stage("Calibrating")
         dataset = run.dataset(observer=observer)
         rng = generator(run.config.seed, "scorers")
-        known = self._rows(self._space.pick(dataset.part("train"), slice(0, KNOWN), "cpu"))
+        learned = self._space.pick(dataset.part("train"), slice(0, KNOWN), "cpu")
+        self._features.fit(learned)
+        known = self._rows(learned)
         for scorer in self._judge.scorers.values():
             scorer.fit(known, rng)  # type: ignore[operator]
         parts = [dataset.part("valid"), dataset.part("test")]
@@ -92,13 +101,13 @@ class FamilyJudge:
         return self._judge.whole.known
 
     @torch.no_grad()
-    def judge(self, batch: Batch) -> Judged:
+    def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
         """Of encoded records."""
-        return self._judge.judge(self._rows(batch))
+        return self._judge.judge(self._rows(batch), fields=fields)
 
     def p_values(self, judged: Judged) -> Tensor:
         """(N,)."""
-        return (1 + judged.as_high).double() / (1 + self._judge.held_out)
+        return p_values(judged.score, judged.as_high, self.known)
 
 
 KNOWN = 5000

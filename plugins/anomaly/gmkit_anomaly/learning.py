@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,11 +16,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Batch, Codec
+from gmkit.codecs import Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
+from gmkit.data.rejects import REJECTS
+from gmkit.data.sink import write_table
 from gmkit.errors import DataError
-from gmkit.observer import Observer
+from gmkit.observer import Observer, Progress
+from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
 from gmkit_anomaly.reasons import Reason, reasons_of
 
@@ -30,6 +34,10 @@ MODEL = "detector"
 ROWS = 100_000
 """Records learned from; of more so many at random."""
 LEAST = 5
+LONG = 500_000
+"""Records to be judged from which on the default scorer is the quickest, linear in all columns,"""
+QUICK = ("linear",)
+"""which this is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,21 @@ class Plan:
     time_budget: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     rows: int = ROWS
+    strict: bool = False
+    """Fail at the first record that cannot be used."""
+
+
+def plan_for(plan: Plan, rows: int | None, observer: Observer) -> Plan:
+    """The plan for so many records to be judged, where nobody chose scorers."""
+    if plan.model != MODEL or plan.scorers or rows is None or rows < LONG:
+        return plan
+    if plan.settings.get("family", {}).get("members"):
+        return plan
+    observer.note(
+        f"{rows:,} records: judged by the quick scorer {QUICK[0]!r}. Slower and finer: --scorer "
+        "conditional --scorer network --scorer forest."
+    )
+    return replace(plan, scorers=QUICK)
 
 
 @dataclass(frozen=True)
@@ -85,43 +108,38 @@ class Learned:
     def owners(self) -> dict[str, str]:
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):
-            return {name: name for name in self.run.family.space.names}
+            main = self.run.domain.column
+            return {name: main or name for name in self.run.family.space.names}
         columns = self.codec.columns
         return {part: name for name, column in columns.items() for part in column.fields()}
 
-    def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Batch:
-        """Raises DataError for records that the codec cannot take, counted from ``first_row``."""
-        try:
-            if not isinstance(self.codec, TableCodec):
-                prepared = self.codec.prepare(records, first_row)
-                if prepared.rejects or len(prepared.records) != len(records):
-                    reject = prepared.rejects[0] if prepared.rejects else None
-                    raise DataError(
-                        reject.reason if reject else "some records become several",
-                        row=None if reject is None else reject.row - first_row,
-                        column=reject.column if reject else "",
-                    )
-                records = prepared.records
-            encoded = self.codec.encode(records)
-        except DataError as error:
-            row = None if error.row is None else error.row + first_row
-            raise DataError(
-                error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
-            ) from error
-        return self.run.family.space.pick(encoded, slice(None), "cpu")
+    def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Encoded:
+        """Raises DataError for a table that does not fit, counted from ``first_row``."""
+        return encoded(self.codec, self.run.family.space, records, first_row, name)
 
-    def scores(self, batch: Batch, *, columns: bool) -> Scores:
-        """Of encoded records."""
+    def scores(self, some: Encoded, *, columns: bool) -> Scores:
+        """Of encoded records; NaN of those that have no piece. A record of k pieces is as unusual
+        as its most unusual one, with a p-value k times as large (Bonferroni)."""
+        if not len(some.owner):
+            nothing = np.full(some.rows, np.nan)
+            return Scores(nothing, nothing, {})
         with torch.no_grad():
-            judged = self._judge.judge(batch)
-            p_values = self._judge.p_values(judged)
+            judged = self._judge.judge(some.batch, fields=columns)
+            p_values = np.asarray(self._judge.p_values(judged))
         found: dict[str, NDArray[np.float64]] = {}
         if columns:
             owners = self.owners()
             for name, value in judged.fields.items():
-                column, nats = owners.get(name, name), np.asarray(value.double())
+                if name not in owners:  # such as what a likelihood owes to a latent
+                    continue
+                column, nats = owners[name], some.highest(np.asarray(value.double()), 0.0)
                 found[column] = np.maximum(found[column], nats) if column in found else nats
-        return Scores(np.asarray(judged.score), np.asarray(p_values), found)
+        score = some.highest(np.asarray(judged.score.double()))
+        if not some.whole:
+            many = np.maximum(some.counts, 1)
+            score = score - np.log(many)
+            p_values = np.minimum(-some.highest(-p_values) * many, 1.0)
+        return Scores(score, p_values, found)
 
     def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
         """For each of some records, as the codec reads them."""
@@ -163,18 +181,71 @@ def learned_from(
         run = gmkit.train(
             domain=plan.domain,
             model=plan.model,
-            data=rows,
+            data=rows if keep is None or plan.model == MODEL else _beside(keep, rows, observer),
             out=keep or (temporary or Path()) / "run",
             settings=_settings(plan),
             seed=plan.seed,
             time_budget=plan.time_budget,
-            observer=observer,
+            strict=plan.strict or None,
+            observer=observer if keep else _Passing(observer),
         )
+        if keep is None and not plan.contaminated:
+            _tell_rejects(run.folder / REJECTS, observer)
         return Learned(run, judging(run, plan.scorers, observer), temporary)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+class _Passing(Observer):
+    """Hears of a run that will not stay: where its reject file lies is of no use."""
+
+    def __init__(self, heard: Observer) -> None:
+        self._heard = heard
+
+    def stage(self, text: str) -> None:
+        """As it is."""
+        self._heard.stage(text)
+
+    def advance(self, done: int, total: int | None) -> None:
+        """As it is."""
+        self._heard.advance(done, total)
+
+    def progress(self, progress: Progress) -> None:
+        """As it is."""
+        self._heard.progress(progress)
+
+    def note(self, text: str) -> None:
+        """But for the reject file's."""
+        if not text.endswith(REJECTS):
+            self._heard.note(text)
+
+    def close(self) -> None:
+        """As it is."""
+        self._heard.close()
+
+
+def _tell_rejects(place: Path, observer: Observer) -> None:
+    """How many of the records to learn from were of no use."""
+    if not place.exists():
+        return
+    with place.open(encoding="utf-8", newline="") as file:
+        rejects = list(csv.DictReader(file))
+    first = rejects[0]
+    observer.note(
+        f"{len(rejects):,} records could not be learned from, the first in row {first['row']}: "
+        f"{first['reason']}. They were left out."
+    )
+
+
+def _beside(keep: Path, rows: pa.Table, observer: Observer) -> str:
+    """The records as a file that stays with a kept run: what other families say is calibrated by
+    them again whenever the run is used."""
+    place = keep.with_name(f"{keep.name}.data.parquet").absolute()
+    write_table(place, rows, {})
+    observer.note(f"Kept beside the run, which needs it to judge: {place.name}.")
+    return str(place)
 
 
 def reopened(folder: Path, plan: Plan, observer: Observer) -> Learned:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gmkit_anomaly.flagging import rule_of
 
 Run = Callable[..., Any]
 RNG = np.random.default_rng(0)
@@ -48,6 +49,8 @@ def test_hard_tables_are_judged(run: Run, tmp_path: Path, name: str) -> None:
     assert np.isfinite(found["anomaly_score"].to_numpy()).all()
     p_values = found["p_value"].to_numpy()
     assert ((p_values > 0) & (p_values <= 1)).all()
+    if name == "constant":
+        assert not found["is_anomaly"].to_numpy().any()
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -60,3 +63,14 @@ def test_what_cannot_be_learned_is_told(run: Run, tmp_path: Path, name: str) -> 
     assert told in outcome.err
     assert "Traceback" not in outcome.err
     assert not Path("data.scored.parquet").exists()
+
+
+def test_where_all_are_alike_none_is_abnormal() -> None:
+    alike = np.zeros(100)
+    for contamination in (None, 0.02):
+        rule = rule_of(alike, None, fdr=None, contamination=contamination)
+        assert not rule.flagged(alike, np.ones(100)).any()
+        assert rule.flagged(np.array([3.0]), np.ones(1)).all()
+    spread = np.linspace(0, 9, 100)
+    rule = rule_of(spread, None, fdr=None, contamination=0.05)
+    assert rule.flagged(spread, np.ones(100)).sum() == 5

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gmkit.cli.console import emit, err_console, next_command
-from gmkit.cli.options import Json, Out, Quiet, Seed, Set, TimeBudget
+from gmkit.cli.options import Json, Out, Quiet, Seed, Set, Strict, TimeBudget
 from gmkit.errors import ConfigError, DataError
 
 Data = Annotated[
@@ -61,8 +61,9 @@ def detect_anomalies(
     ] = False,
     domain: Annotated[str, typer.Option("--domain", help="Kind of records.")] = "anomaly",
     model: Annotated[
-        str, typer.Option("--model", help="Family that learns what is usual.")
-    ] = "detector",
+        str | None,
+        typer.Option("--model", help="Family that learns what is usual; default: detector."),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", metavar="RUN", help="Keep what was learned as a run."),
@@ -70,6 +71,7 @@ def detect_anomalies(
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write an HTML report beside the result.")
     ] = True,
+    strict: Strict = False,
     seed: Seed = None,
     time_budget: TimeBudget = None,
     settings: Set = None,
@@ -98,18 +100,20 @@ def detect_anomalies(
     with err.status("Loading"):
         from gmkit.cli.progress import TerminalObserver
         from gmkit_anomaly.detecting import Request, detect
-        from gmkit_anomaly.learning import Plan
+        from gmkit_anomaly.learning import MODEL, Plan
         from gmkit_anomaly.report import write_report
+        from gmkit_anomaly.scorers import serving_model
     same = train is not None and data is not None and train == data
     train = None if same else train
     plan = Plan(
         domain=domain,
-        model=model,
+        model=model or (serving_model(scorer or (), MODEL) if run is None else MODEL),
         scorers=tuple(scorer or ()),
         contaminated=train is None and run is None,
         seed=seed or 0,
         time_budget=time_budget,
         settings=changed,
+        strict=strict,
     )
     place = out or default_out(data)
     request = Request(
@@ -124,6 +128,7 @@ def detect_anomalies(
         tuple(ignore or ()),
         keep,
         window,
+        strict,
         plan,
     )
     observer = TerminalObserver(err)

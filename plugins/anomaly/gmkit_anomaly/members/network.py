@@ -18,12 +18,14 @@ from torch.nn.functional import silu
 
 from gmkit.fields import FieldScores
 from gmkit.scoring import Rows, Scorer
+from gmkit.scoring.descent import Descent
 
 HIDDEN = 48
 STEPS = 500
 """At most; few records need fewer."""
 BATCH = 64
 RATE = 5e-3
+DECAY = 1e-2
 REACH = 5.0
 """Spreads at which an input ends, so that one wild value does not make all others look wild."""
 MOST = 200
@@ -132,18 +134,16 @@ def _train(
 ) -> None:
     """``flat`` by ``STEPS`` of AdamW, the rate rising over a tenth and falling to zero."""
     flat.requires_grad_()
-    optimiser = torch.optim.AdamW([flat], lr=RATE, weight_decay=1e-2, fused=True)
+    descent = Descent(flat, decay=DECAY)
     size, steps = min(BATCH, len(known)), min(STEPS, 50 + 2 * len(known))
     with torch.enable_grad():
         for step in range(steps):
             done = step / steps
             rate = done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
-            optimiser.param_groups[0]["lr"] = RATE * max(rate, 1e-3)
             some = torch.randint(len(known), (size,), generator=rng)
             loss = _nll(_parts(flat, shapes), known[some], same).mean()
             (slope,) = torch.autograd.grad(loss, flat)
-            flat.grad = slope * (1 / slope.norm().clamp(min=1.0))
-            optimiser.step()
+            descent.step(slope * (1 / slope.norm().clamp(min=1.0)), RATE * max(rate, 1e-3))
     flat.requires_grad_(False)
 
 
