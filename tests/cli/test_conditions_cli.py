@@ -254,6 +254,7 @@ def test_the_card_shows_how_to_ask(conditioned: Path) -> None:
     assert "where='qed=0." in card
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_straight_one(command: Any, conditioned: Path, tmp_path: Path) -> None:
     """Taken up before its last steps: the same conditions, weights and samples."""
     run = shutil.copytree(conditioned, tmp_path / "run")

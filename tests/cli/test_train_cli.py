@@ -121,6 +121,7 @@ def test_dry_run_writes_nothing(command: Any, tiny: list[str], tmp_path: Path) -
 # ------------------------------------------------------------ the same again
 
 
+@pytest.mark.slow
 def test_a_runs_config_gives_its_weights_again(command: Any, trained: Any, tmp_path: Path) -> None:
     run = tmp_path / "again"
     config = trained.run / "config.toml"
@@ -210,6 +211,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_a_plain_script_and_tables_in_memory(
     command: Any, base: list[str], smiles: list[str], tmp_path: Path
 ) -> None:

@@ -40,10 +40,14 @@ EVERY = [
     for d, f in PAIRS
 ]
 FIRST = {family: domain for domain, family in reversed(PAIRS)}
-ONE_A_FAMILY = [
+APART = {
+    (FIRST[family], family) for family in ("vae", "gan", "diffusion", "trees") if family in FIRST
+}
+IN_PROCESSES = [
     # What a process of its own loads, or takes up again, is the loop's and the family's business:
     # one domain shows it, and a process for each of the others costs as much as all other tests.
-    pytest.param(p, marks=[] if FIRST[p[1]] == p[0] else [pytest.mark.slow], id="×".join(p))
+    # Four families are enough for every day; the rest is slow.
+    pytest.param(p, marks=[] if p in APART else [pytest.mark.slow], id="×".join(p))
     for p in PAIRS
 ]
 SETTINGS = [
@@ -194,7 +198,7 @@ def ipc(table: pa.Table) -> list[bytes]:
     return [batch.serialize().to_pybytes() for batch in table.combine_chunks().to_batches()]
 
 
-@pytest.mark.parametrize("pair", ONE_A_FAMILY, indirect=True)
+@pytest.mark.parametrize("pair", IN_PROCESSES, indirect=True)
 def test_a_fresh_process_draws_the_same(command: Any, pair: Pair, tmp_path: Path) -> None:
     out = tmp_path / "s.parquet"
     words = ["sample", pair.run.folder, "-n", 7, "--seed", 3, "--device", "cpu", "--out", out]
@@ -206,7 +210,7 @@ def test_a_fresh_process_draws_the_same(command: Any, pair: Pair, tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("pair", ONE_A_FAMILY, indirect=True)
+@pytest.mark.parametrize("pair", IN_PROCESSES, indirect=True)
 def test_resumed_after_a_kill_equals_straight(command: Any, pair: Pair, tmp_path: Path) -> None:
     run = tmp_path / "run"
     sets = [word for setting in settings(pair.domain, pair.family) for word in ("--set", setting)]

@@ -34,6 +34,7 @@ def test_it_tells_good_from_bad_and_is_surer_of_what_it_saw():
     assert middle[0] == pytest.approx(values.mean()) and widest[0] >= unsure.max()
 
 
+@pytest.mark.slow
 def test_of_many_records_the_best_and_some_others_are_learned_from():
     features, values = counted(3000, 2)
     mean, _ = Surrogate(features, values, np.random.default_rng(0)).predict(features)

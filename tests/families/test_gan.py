@@ -77,6 +77,7 @@ def ring(n):
     return {"x": centres + SPREAD * torch.randn(n, 2, generator=rng(1))}
 
 
+@pytest.mark.slow
 def test_a_ring_of_gaussians_is_covered():
     gan = fit(PLANE, ring(20_000), 800, rate=5e-3, width=96, depth=1, latent=2)
     drawn = gan.sample(4000, None, rng(2))["x"]

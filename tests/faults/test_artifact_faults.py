@@ -167,7 +167,7 @@ def check_survival(run: Path, done: int) -> int:
     return loaded.step
 
 
-@pytest.mark.parametrize("trials", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_of_saving(driver: Driver, tmp_path: Path, trials: int) -> None:
     rng = random.Random(trials)
     step, litter, left = 0, 0, 0

@@ -26,6 +26,7 @@ def fitted(rng: np.random.Generator, rows: int) -> gmkit.AnomalyDetector:
     return gmkit.AnomalyDetector(novelty=True, random_state=0).fit(correlated(rng, rows))
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_the_p_values_say() -> None:
     rng = np.random.default_rng(0)
     alpha, rates = 0.1, []

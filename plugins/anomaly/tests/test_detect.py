@@ -114,6 +114,7 @@ def test_without_known_normal_data_the_data_is_taken_for_contaminated(
     assert 1 <= outcome.json["anomalies"] <= 20
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(run: Run, normal: Path, tmp_path: Path) -> None:
     for out in ("a.csv", "b.csv"):
         words = ("--train", normal, "--seed", 3, "--no-report", "--out", out)

@@ -204,6 +204,7 @@ def test_preparing_imports_neither_torch_nor_pillow() -> None:
 # ---------------------------------------------------------------- the command
 
 
+@pytest.mark.slow
 def test_training_on_digits_leaves_a_picture(tmp_path: Path) -> None:
     """From the command line, in a process of its own: three steps, then a picture of sevens."""
     env = {"GMKIT_CACHE": str(tmp_path / "cache"), "GMKIT_WORKERS": "1", "OMP_NUM_THREADS": "1"}

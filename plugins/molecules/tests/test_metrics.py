@@ -154,6 +154,7 @@ def test_agreement_with_an_independent_scorer() -> None:
 
 
 @with_fcd
+@pytest.mark.slow
 def test_fcd_agrees_with_an_independent_scorer() -> None:
     found = fcd(table(TRAINING[:150]), table(GENERATED), table(TEST))
     assert found == {"fcd/test": pytest.approx(10.104617625899621, rel=1e-4)}

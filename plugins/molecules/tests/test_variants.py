@@ -51,6 +51,7 @@ def test_what_cannot_be_encoded_stays_canonical():
         assert set(varied_texts.to_pylist()) <= {"CCO", "OCC", "CCC"}
 
 
+@pytest.mark.slow
 def test_training_sees_them(tmp_path):
     data = tmp_path / "few.smi"
     data.write_text("\n".join(next(iter(screening()))["smiles"][:200].to_pylist()))
