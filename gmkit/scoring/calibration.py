@@ -101,7 +101,7 @@ def p_values(scores: Tensor, as_high: Tensor, known: Tensor) -> Tensor:
 def false_discoveries(p_values: Floats, rate: float) -> float:
     """The greatest p-value that counts as a discovery, so that at most ``rate`` of the discoveries
     are false on average; −1 where none does (Benjamini & Hochberg 1995)."""
-    ordered = np.sort(p_values)
+    ordered = np.sort(p_values[p_values <= rate])  # no other can be one
     places = np.arange(1, len(ordered) + 1)
-    met = np.flatnonzero(ordered <= rate * places / max(len(ordered), 1))
+    met = np.flatnonzero(ordered <= rate * places / max(len(p_values), 1))
     return float(ordered[met[-1]]) if len(met) else -1.0

@@ -185,13 +185,15 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     clean = request.train is not None or request.run is not None
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
-    rule = rule_of(known, p_values[usable], fdr=fdr, contamination=request.contamination)
+    whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
+    judged = p_values if whole else p_values[usable]
+    rule = rule_of(known, judged, fdr=fdr, contamination=request.contamination)
     flagged = rule.flagged(scores, p_values)
     notes = [*align.notes, *(drift.notes() if clean else [])]
     if rejects.count:
         notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
     top, some = _write(request, source, learned, align, (scores, p_values, flagged), observer)
-    if not clean and usable.all():
+    if not clean and whole:
         notes += label_notes(some, scores[: len(some)])
     for note in notes:
         observer.note(note)
@@ -203,7 +205,7 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         learned_from=learned.rows,
         top=top,
         notes=notes,
-        scores=scores[usable],
+        scores=scores if whole else scores[usable],
         known=known,
         threshold=_threshold(rule, scores, flagged),
         rejected=rejects.count,
@@ -242,8 +244,7 @@ def _all_scores(
     for the first of these, when strict."""
     observer.stage("Judging")
     total = source.count()
-    scores: list[Floats] = [np.empty(0)]
-    p_values: list[Floats] = [np.empty(0)]
+    scores, p_values = np.empty(total or 0), np.empty(total or 0)
     done = 0
     for batch in _judged_rows(request, source):
         encoded = learned.encode(align(batch, done), done, source.name)
@@ -260,11 +261,13 @@ def _all_scores(
         if len(encoded.owner):
             drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
-        scores.append(found.score)
-        p_values.append(found.p_value)
-        done += len(batch)
+        end = done + len(batch)
+        if end > len(scores):  # how many there are was not known
+            scores, p_values = (np.resize(a, max(end, 2 * len(a))) for a in (scores, p_values))
+        scores[done:end], p_values[done:end] = found.score, found.p_value
+        done = end
         observer.advance(done, total)
-    return np.concatenate(scores), np.concatenate(p_values)
+    return scores[:done], p_values[:done]
 
 
 def _write(
@@ -279,7 +282,7 @@ def _write(
     scores, p_values, flagged = found
     schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
     names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
-    best = np.argsort(-scores, kind="stable")[: min(SHOWN, int(np.isfinite(scores).sum()))]
+    best = _highest(scores, SHOWN)
     explained = flagged.copy() if not request.scores_only else np.zeros_like(flagged)
     explained[best] = True
     top: dict[int, Top] = {}
@@ -319,6 +322,15 @@ def _write(
             observer.advance(begin, source.count())
     assert first is not None
     return [top[place] for place in best.tolist()], first
+
+
+def _highest(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Rows of the highest scores, highest first, of equals the earlier; without those of none."""
+    judged = np.flatnonzero(np.isfinite(scores))
+    if len(judged) > count:
+        least = np.partition(scores[judged], -count)[-count]
+        judged = np.flatnonzero(scores >= least)  # False for NaN
+    return judged[np.argsort(-scores[judged], kind="stable")][:count]
 
 
 def _verdicts(scores: Floats, p_values: Floats, flagged: NDArray[np.bool_]) -> list[pa.Array]:
