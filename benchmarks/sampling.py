@@ -145,7 +145,7 @@ def main() -> None:
     made.add_argument("--run", type=Path, help="folder of a finished run")
     made.add_argument("--steps", type=int, default=200, help="without --run: steps of training")
     made.add_argument("--n", type=int, default=4000)
-    made.add_argument("--chunks", type=int, nargs="+", default=[250, 500, 1000, 2000])
+    made.add_argument("--chunks", type=int, nargs="+", default=[500, 1000, 2000, 4000])
     made.add_argument("--rounds", type=int, default=3)
     options = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:

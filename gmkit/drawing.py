@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
@@ -16,12 +17,16 @@ from gmkit.continuation import check_continues, continued
 from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.adjusting import adjusted, adjustment
+from gmkit.fields import Space
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit.training.pool import ConditionPool
 
-CHUNK = 1000
-"""Records drawn together; the chunk's number seeds it."""
+CHUNK, LARGEST_CHUNK = 1000, 4000
+"""Records drawn together, at least and at most; the chunk's number seeds it."""
+ELEMENTS = 200_000
+"""Of all records of a chunk that is more than the least. Many small records cost little more than
+few: 4,000 molecules at once come half as fast again as 1,000 (benchmarks/sampling.py)."""
 
 Where = Mapping[str, Any] | str | Iterable[str] | None
 """Values of conditions: ``{"label": 7, "qed": 0.9}`` or ``"label=7,qed=0.9"``."""
@@ -58,9 +63,10 @@ def draw(
     infill: str | None = None,
     windows: int = 1,
     observer: Observer | None = None,
-    chunk: int = CHUNK,
+    chunk: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """``n`` new records in batches of up to ``chunk``, each drawn when it is asked for.
+    """``n`` new records in batches of up to ``chunk`` (0: by their size), each drawn when it is
+    asked for.
 
     ``pool``: where conditions not asked for come from; None for a model without conditions.
     ``config``: of the run, which tells what the options leave open. ``prompt``, ``infill``: what
@@ -86,6 +92,7 @@ def draw(
         check_continues(family, codec)
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
+    chunk = chunk or chunk_of(family.space)
 
     def drawn_together(number: int, rows: int) -> pa.RecordBatch:
         condition = None
@@ -106,6 +113,12 @@ def draw(
 
     starts = enumerate(range(0, n, chunk))
     return (drawn_together(number, min(chunk, n - start)) for number, start in starts)
+
+
+def chunk_of(space: Space) -> int:
+    """Records that are drawn together."""
+    elements = sum(math.prod(field.shape) for field in space.fields.values())
+    return min(max(ELEMENTS // max(elements, 1), CHUNK), LARGEST_CHUNK)
 
 
 def _part(

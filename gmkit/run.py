@@ -130,7 +130,7 @@ class Run:
         return pa.Table.from_batches(self.sample_batches(n, **options))
 
     def sample_batches(self, n: int, **options: Unpack[DrawOptions]) -> Iterator[pa.RecordBatch]:
-        """``n`` new records in batches of up to ``drawing.CHUNK``, drawn as they are asked for."""
+        """``n`` new records in batches (``drawing.chunk_of``), drawn as they are asked for."""
         return draw(self.family, self.codec, self._pool, self.config, n, **options)
 
     def shown(self, n: int) -> pa.RecordBatch:
