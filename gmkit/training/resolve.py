@@ -92,14 +92,15 @@ def suited(domain: Domain, info: FamilyInfo, budget: float | None) -> Settings:
 
     Where the domain has no ``family`` or ``sampling`` options for that very name, a preset goes by
     those for the family it is a preset of, and a stack by those for its parts: each part's under
-    its own table, and drawing as for the first, which does the decoding.
+    its own table, and codec and drawing as for the first, which does the decoding.
     """
     answer = domain.defaults(info.name, budget)
     below: Settings = {}
     parts = parts_of(info)
     if parts:
         each = {name: suited(domain, part, budget) for name, part in parts.items()}
-        below["sampling"] = next(iter(each.values())).get("sampling")
+        first = next(iter(each.values()))
+        below |= {name: first[name] for name in ("sampling", "codec") if name in first}
         below["family"] = {
             name: part.get("family")
             for name, part in each.items()

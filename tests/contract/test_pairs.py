@@ -41,12 +41,14 @@ EVERY = [
 ]
 FIRST = {family: domain for domain, family in reversed(PAIRS)}
 APART = {
-    (FIRST[family], family) for family in ("vae", "gan", "diffusion", "trees") if family in FIRST
+    (FIRST[family], family)
+    for family in ("vae", "gan", "diffusion", "trees", *STACKS)
+    if family in FIRST
 }
 IN_PROCESSES = [
     # What a process of its own loads, or takes up again, is the loop's and the family's business:
     # one domain shows it, and a process for each of the others costs as much as all other tests.
-    # Four families are enough for every day; the rest is slow.
+    # These families are enough for every day; the rest is slow.
     pytest.param(p, marks=[] if p in APART else [pytest.mark.slow], id="×".join(p))
     for p in PAIRS
 ]

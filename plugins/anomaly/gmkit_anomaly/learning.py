@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
 from gmkit.errors import DataError
 from gmkit.observer import Observer, Progress
+from gmkit.temporary import Temporary
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
 from gmkit_anomaly.reasons import Reason, reasons_of
@@ -80,7 +80,7 @@ class Scores:
     """Column → (N,) nats by which its value is less likely than usual."""
 
 
-class Learned:
+class Learned(Temporary):
     """A run that judges. Its folder is temporary, or stays."""
 
     def __init__(self, run: gmkit.Run, judge: Judging, temporary: Path | None = None) -> None:
@@ -147,22 +147,6 @@ class Learned:
         if not found:
             return [[] for _ in range(len(records))]
         return reasons_of(self.run.family, self.codec, records, found)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove what is temporary."""
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def learned_from(

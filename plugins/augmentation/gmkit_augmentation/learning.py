@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -16,6 +14,7 @@ from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.errors import DataError, did_you_mean
 from gmkit.observer import Observer
+from gmkit.temporary import Temporary
 from gmkit_augmentation.domain import ONE_PASS
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Plan:
     """Of differentially private training; None: no such."""
 
 
-class Learned:
+class Learned(Temporary):
     """A model of a table. Its run lies in a temporary folder until ``close``, or in ``keep``; no
     copy of the rows stays anywhere."""
 
@@ -106,22 +105,6 @@ class Learned:
         """The run's."""
         assert isinstance(self.run.codec, TableCodec)
         return self.run.codec
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the temporary folder."""
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def inferred(rows: pa.Table, plan: Plan) -> TableCodec:

@@ -88,7 +88,6 @@ class MoleculesDomain(Domain):
         if family == "vae":
             settings["family"] = {"latent": 16, "free_bits": 0.25}
             settings["sampling"] = {"temperature": 0.7}
-        if family == "vae" or family.startswith("vae+"):
             settings["codec"] = {"notation": "kekule"}
         return settings
 

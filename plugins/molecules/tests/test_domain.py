@@ -19,6 +19,7 @@ from gmkit_molecules.picture_file import PictureFile
 from rich.console import Console
 
 from gmkit.api import API
+from gmkit.training.resolve import resolve
 
 MIXED = pa.RecordBatch.from_pydict(
     {"smiles": pa.array(["CCO", "C1CC", "", None, "c1ccccc1", "CCO ethanol"], pa.string())}
@@ -76,9 +77,16 @@ def test_domain_facts() -> None:
     suited = domain.defaults("vae", None)
     assert suited["family"]["free_bits"] > 0
     assert "family" not in domain.defaults("gan", None)
-    notations = {name: domain.defaults(name, None).get("codec") for name in ("vae", "vae+gan")}
-    assert set(map(str, notations.values())) == {"{'notation': 'kekule'}"}
+    assert suited["codec"] == {"notation": "kekule"}
     assert "codec" not in domain.defaults("diffusion", None)  # it is not held to a grammar
+
+
+@pytest.mark.parametrize(
+    ("model", "notation"),
+    [("vae", "kekule"), ("vae+gan", "kekule"), ("vae+diffusion", "kekule"), ("gan", "selfies")],
+)
+def test_a_stack_writes_as_its_decoder_does(model: str, notation: str) -> None:
+    assert resolve({"domain": "molecules", "model": model}).config.codec["notation"] == notation
 
 
 # ---------------------------------------------------------------- the plugin
