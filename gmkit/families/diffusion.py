@@ -40,7 +40,7 @@ from torch import Tensor
 
 from gmkit.codecs import Batch
 from gmkit.errors import ConfigError
-from gmkit.families.blockwise import block_losses, check_blocks, draw_blocks
+from gmkit.families.blockwise import BlockDrawing, block_losses, check_blocks, whole_blocks
 from gmkit.families.divergence import divergence
 from gmkit.families.family import Family, FamilyConfig, Step
 from gmkit.fields import FieldScores, Process, Space
@@ -126,7 +126,7 @@ class Diffusion(Family):
         sizes = self._sizes(batch)
         if self.blocks is not None:
             early = step.progress < self.config.anneal
-            given = (self.blocks, self.space, process)
+            given, batch = (self.blocks, self.space, process), self._whole(batch)
             found = block_losses(given, batch, t, drop, step.rng, early=early)
             return {name: value / sum(sizes.values()) for name, value in found.items()}
         noisy = self.space.corrupt(batch, t, step.rng, process)
@@ -135,6 +135,10 @@ class Diffusion(Family):
         total = torch.stack(list(terms.values())).sum() / sum(sizes.values())
         shown = {name: (value.sum() / sizes[name]).detach() for name, value in terms.items()}
         return {"loss": total, **(shown if len(shown) > 1 else {})}
+
+    def _whole(self, batch: Batch) -> Batch:
+        """Of whole blocks, where there are blocks."""
+        return whole_blocks(self.space, batch, self.config.block) if self.blocks else batch
 
     def _sizes(self, batch: Batch) -> dict[str, float]:
         """Name → observed elements in the batch."""
@@ -194,16 +198,10 @@ class Diffusion(Family):
         if self.blocks is not None:
             noisy = self._put(noisy, given, known, torch.zeros(1), rng, process)
             config = self.config
-            return draw_blocks(
-                self.blocks,
-                self.space,
-                noisy,
-                condition,
-                rng,
-                process,
-                config.steps,
-                config.guidance,
+            drawing = BlockDrawing(
+                self.blocks, self.space, process, steps=config.steps, guidance=config.guidance
             )
+            return drawing.draw(noisy, condition, rng, given, known)
         rows, before = _rows(noisy), None
         times = torch.linspace(1, 0, self.config.steps + 1, device=self._device)
         for now, then in itertools.pairwise(times):
@@ -262,10 +260,11 @@ class Diffusion(Family):
         Categories integrate over t evenly, real values over λ = log SNR evenly (where their
         integrand is flattest), a mix over the mean of the two densities: the weight is 1/density.
         """
+        batch = self._whole(batch)
         process, rows = self.process, _rows(batch)
         ends = self.space.bound_ends(batch, rng, process)
         total = {name: value.clone() for name, value in ends.items()}
-        rounds = BOUND_TIMES * samples
+        rounds = 1 if self.config.block == 1 else BOUND_TIMES * samples  # 1: exact
         for number in range(rounds):
             share = torch.rand(rows, generator=rng, device=rng.device).to(self._device)
             t, weight = self._bound_times(share, number, rounds, process)
@@ -364,6 +363,7 @@ class Diffusion(Family):
     @torch.no_grad()
     def denoise_error(self, batch: Batch, t: float, rng: torch.Generator) -> FieldScores:
         """The training loss at one time, per record and field."""
+        batch = self._whole(batch)
         process, rows = self.process, _rows(batch)
         times = torch.full((rows,), t, device=self._device)
         noisy = self.space.corrupt(batch, times, rng, process)

@@ -14,7 +14,7 @@ from torch import Tensor
 from gmkit.errors import DataError
 from gmkit.fields.field import Before, Field, expand
 from gmkit.fields.grammar import Grammar
-from gmkit.fields.masking import counted_share, hide_counted, reveal_counted
+from gmkit.fields.masking import counted_share, hide_counted, later_in_block, reveal_counted
 from gmkit.fields.process import T_MIN, Process
 
 GOES_ON = -1
@@ -179,7 +179,7 @@ class Categorical(Field):
     def prior(self, n: int, rng: torch.Generator, process: Process) -> Tensor:
         """Everything masked, up to a length drawn from ``length_shares`` where these are known."""
         value = torch.full((n, *self.shape), self.size, device=rng.device)
-        if self.length_shares is None:
+        if self.length_shares is None or process.block:
             return value
         weights = torch.tensor(self.length_shares, device=rng.device)
         lengths = torch.multinomial(weights, n, replacement=True, generator=rng)
@@ -188,21 +188,26 @@ class Categorical(Field):
     def corrupt(self, value: Tensor, t: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """Each element masked with probability 1 − α(t); the end stays where lengths are known."""
         uniform = torch.rand(value.shape, generator=rng, device=rng.device).to(value.device)
+        maskable = self._maskable(value, process)
         if self._counts(process):
-            hidden = hide_counted(uniform, self._maskable(value), t, process)
+            hidden = hide_counted(uniform, maskable, t, process)
         else:
-            hidden = (uniform < expand(process.masked(t), value)) & self._maskable(value)
+            hidden = (uniform < expand(process.masked(t), value)) & maskable
         return torch.where(hidden, torch.full_like(value, self.size), value)
 
     def _counts(self, process: Process) -> bool:
         """Whether exactly so many elements are masked: only where there are many, in order."""
         return self.layout == "sequence" and process.masking == "count"
 
-    def _maskable(self, value: Tensor) -> Tensor:
-        """All, or where lengths are known those before the end."""
+    def _maskable(self, value: Tensor, process: Process) -> Tensor:
+        """All, or where lengths are known those before the end; block after block, when the end
+        is to be found out like any other class, up to the last of its block."""
+        lengths = self.length_of(value)
+        if process.block and self.end is not None:
+            return self._inside((lengths // process.block + 1) * process.block, value)
         if self.length_shares is None:
             return torch.ones_like(value, dtype=torch.bool)
-        return self._inside(self.length_of(value), value)
+        return self._inside(lengths, value)
 
     def denoise_loss(
         self, params: Tensor, value: Tensor, noisy: Tensor, t: Tensor, process: Process
@@ -215,10 +220,11 @@ class Categorical(Field):
         """
         rate = expand(process.masked_slope(t), value)
         if self._counts(process):
-            rate = rate / counted_share(noisy == self.size, self._maskable(value), process)
+            maskable = self._maskable(value, process)
+            rate = rate / counted_share(noisy == self.size, maskable, process)
         else:
             rate = rate / expand(process.masked(t), value).clamp(min=T_MIN)
-        logits = self._allowed(params.float(), noisy)
+        logits = self._allowed(params.float(), noisy, process)
         loss = F.cross_entropy(
             logits.reshape(-1, self.size), value.reshape(-1).long(), reduction="none"
         ).reshape(value.shape)
@@ -226,7 +232,7 @@ class Categorical(Field):
 
     def clean(self, params: Tensor, noisy: Tensor, t: Tensor, process: Process) -> Tensor:
         """Logits of the clean classes."""
-        return self._allowed(params.float(), noisy)
+        return self._allowed(params.float(), noisy, process)
 
     def reverse_step(
         self,
@@ -261,7 +267,7 @@ class Categorical(Field):
     def bound_ends(self, value: Tensor, rng: torch.Generator, process: Process) -> Tensor:
         """− log of how frequent the record's length is; unseen ones count as seen half a time in
         a thousand records."""
-        if self.length_shares is None:
+        if self.length_shares is None or process.block:
             return super().bound_ends(value, rng, process)
         weights = torch.tensor(self.length_shares, device=value.device).clamp(min=5e-4)
         return -torch.log(weights[self.length_of(value)])
@@ -288,14 +294,15 @@ class Categorical(Field):
         assert self.end is not None
         return torch.where(self._inside(lengths, value), value, torch.full_like(value, self.end))
 
-    def _allowed(self, logits: Tensor, noisy: Tensor) -> Tensor:
+    def _allowed(self, logits: Tensor, noisy: Tensor, process: Process) -> Tensor:
         """No ``end`` inside a record whose length is known, nor before an element that is seen;
-        and after an ``end`` that is seen nothing else."""
+        and after an ``end`` that is seen nothing else. Blocks do not look at later ones."""
         if self.end is None:
             return logits
         seen = (noisy != self.size) & (noisy != self.end)
-        later = seen.flip(1).cumsum(1).flip(1) > 0
-        banned = torch.ones_like(later) if self.length_shares is not None else later
+        banned = later_in_block(seen, process)
+        if self.length_shares is not None and not process.block:
+            banned = torch.ones_like(banned)
         at_end = F.one_hot(torch.tensor(self.end, device=logits.device), self.size).bool()
         over = (noisy == self.end).cumsum(1) > 0
         banned = banned.unsqueeze(-1) & at_end | over.unsqueeze(-1) & ~at_end

@@ -47,6 +47,11 @@ def reveal_counted(lot: Tensor, masked: Tensor, share: Tensor) -> Tensor:
     return masked & (order < count)
 
 
+def later_in_block(found: Tensor, process: Process) -> Tensor:
+    """(B, L): whether any is ``found`` from an element on to the end of its block."""
+    return _joined(_blocked(found, process).flip(-1).cumsum(-1).flip(-1) > 0, found.shape[1])
+
+
 def _size(process: Process, value: Tensor) -> int:
     return process.block or value.shape[1]
 

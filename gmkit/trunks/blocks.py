@@ -9,13 +9,13 @@ second.
     noisy pass    x̃_0    x̃_1  x̃_2  …      at the same positions, and predicting the same
 
 An element of the noisy pass also knows the one before it, where that is not masked. So the first
-of each block begins as a copy of the causal pass at its position, and blocks of one element are
-autoregressive.
+of each block begins as a copy of the causal pass at its position. In blocks of one element nothing
+is left for a noisy pass to see: there the causal one answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class Drawing:
     """(B, 1, width): the embedded element before the next block."""
     place: int = 0
     """Elements accepted."""
+    read: int = 0
+    """Elements that the causal pass has read, of those accepted."""
 
 
 class SequenceBlockDenoiser(BlockDenoiser):
@@ -60,9 +62,10 @@ class SequenceBlockDenoiser(BlockDenoiser):
         self.length = next(iter(self.sequences.values())).shape[0]
         self.input = PositionInput(self.sequences, width)
         self.start = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.noisy = nn.Parameter(torch.randn(width) * 0.02)
-        self.before = nn.Linear(width, width, bias=False)
-        nn.init.eye_(self.before.weight)
+        if block > 1:
+            self.noisy = nn.Parameter(torch.randn(width) * 0.02)
+            self.before = nn.Linear(width, width, bias=False)
+            nn.init.eye_(self.before.weight)
         self.condition = ConditionInput(space, width, withheld=True)
         self.body = Transformer(width, config.blocks, config.head_width)
         self.outputs = nn.ModuleList(nn.Linear(width, f.param_dim) for f in self.sequences.values())
@@ -76,9 +79,9 @@ class SequenceBlockDenoiser(BlockDenoiser):
         B, L, _ = embedded.shape
         first = self.start.expand(B, 1, -1)
         causal = torch.cat((first, embedded[:, :-1]), 1)
-        if noisy is None:
-            hidden = self.body(_with(causal, context), causal=True)
-            return None, self._read(hidden)
+        if noisy is None or self.block == 1:
+            following = self._read(self.body(_with(causal, context), causal=True))
+            return (None if noisy is None else following), following
         x = torch.cat((causal, self._noisy(self.input(noisy), causal)), 1)
         places = torch.arange(L, device=x.device)
         hidden = self.body(
@@ -120,7 +123,11 @@ class SequenceBlockDenoiser(BlockDenoiser):
     def answer(self, state: Drawing, noisy: Batch) -> Params:
         """The causal pass reads the element before the block, then the noisy pass the block; what
         the latter leaves in the caches is written over by ``accept``."""
-        self.body.step(_with(state.last, state.context), state.caches, state.place)
+        if self.block == 1 or state.read == state.place:
+            hidden = self._causal(state, state.last)
+            state.read = state.place + 1
+            if self.block == 1:
+                return self._read(hidden)
         embedded = self.input(noisy)
         x = embedded + self.noisy
         x = x + self.before(torch.cat((state.last, embedded[:, :-1]), 1))
@@ -137,10 +144,20 @@ class SequenceBlockDenoiser(BlockDenoiser):
     def accept(self, state: Drawing, clean: Batch) -> None:
         """The causal pass reads the block but its last element, which the next one begins from."""
         embedded = self.input(clean)
-        x = torch.cat((state.last, embedded[:, :-1]), 1)
-        self.body.step(_with(x, state.context), state.caches, state.place)
+        if self.block > 1 or state.read == state.place:
+            self._causal(state, torch.cat((state.last, embedded[:, :-1]), 1))
         state.last = embedded[:, -1:]
         state.place += embedded.shape[1]
+        state.read = state.place
+
+    def _causal(self, state: Drawing, x: Tensor) -> Tensor:
+        return self.body.step(_with(x, state.context), state.caches, state.place)
+
+    def keep(self, state: Drawing, rows: Tensor) -> Drawing:
+        """As ``BlockDenoiser``."""
+        context = None if state.context is None else state.context[rows]
+        caches = [cache.keep(rows) for cache in state.caches]
+        return replace(state, caches=caches, context=context, last=state.last[rows])
 
     def _read(self, hidden: Tensor) -> Params:
         pairs = zip(self.sequences, self.outputs, strict=True)

@@ -162,6 +162,10 @@ class BlockDenoiser(nn.Module, ABC):
     def accept(self, state: Any, clean: Batch) -> None:
         """Go on after that block, which is now ``clean`` (B, K)."""
 
+    @abstractmethod
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The state of some of the records only."""
+
 
 class Trunk(ABC):
     """Makes networks of one shape for a space."""

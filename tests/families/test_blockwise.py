@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gmkit.errors import ConfigError
 from gmkit.families import Step
 from gmkit.families.diffusion import Diffusion, DiffusionConfig
 from gmkit.fields import Categorical, Real, Space
+from gmkit.fields.grammar import Grammar, State
 from gmkit.fields.space import Params
 from gmkit.trunks import TrunkConfig
 from gmkit.trunks.trunk import BlockDenoiser
@@ -51,6 +53,8 @@ def entropy() -> float:
 class Oracle(BlockDenoiser):
     """The chain's own conditionals, by the forward and backward sums within a block."""
 
+    table = NEXT
+
     def __init__(self, block: int) -> None:
         super().__init__()
         self.block = block
@@ -63,26 +67,27 @@ class Oracle(BlockDenoiser):
             known = noisy[:, i] < CLASSES
             one_hot = torch.nn.functional.one_hot(noisy[:, i].clamp(max=CLASSES - 1), CLASSES)
             seen[:, i] = torch.where(known[:, None], one_hot.float(), seen[:, i])
-        into = FIRST.expand(rows, -1) if before is None else NEXT[before]
+        into = FIRST.expand(rows, -1) if before is None else self.table[before]
         after = [torch.ones(rows, CLASSES)]
         for i in range(size - 1, 0, -1):
-            after.insert(0, (seen[:, i] * after[0]) @ NEXT.T)
+            after.insert(0, (seen[:, i] * after[0]) @ self.table.T)
         answers = []
         for i in range(size):
             answers.append(into * after[i])  # of what is masked: what is seen has no say here
-            into = (into * seen[:, i]) @ NEXT
+            into = (into * seen[:, i]) @ self.table
         return torch.stack(answers, 1).clamp(min=1e-12).log()
 
     def forward(
         self, noisy: Batch | None, clean: Batch, condition: Batch, drop: Tensor | None = None
     ) -> tuple[Params | None, Params]:
         x = clean["x"]
-        following = torch.cat((FIRST.expand(len(x), 1, -1), NEXT[x[:, :-1]]), 1).log()
+        into = torch.cat((FIRST.expand(len(x), 1, -1), self.table[x[:, :-1]]), 1)
+        following = into.clamp(min=1e-12).log()
         if noisy is None:
             return None, {"x": following}
         parts = [
             self.conditionals(x[:, a - 1] if a else None, noisy["x"][:, a : a + self.block])
-            for a in range(0, LENGTH, self.block)
+            for a in range(0, x.shape[1], self.block)
         ]
         return {"x": torch.cat(parts, 1)}, {"x": following}
 
@@ -94,6 +99,9 @@ class Oracle(BlockDenoiser):
 
     def accept(self, state: dict[str, Any], clean: Batch) -> None:
         state["before"] = clean["x"][:, -1]
+
+    def keep(self, state: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+        return {"before": state["before"][rows]}
 
 
 def family(block: int, **options: Any) -> Diffusion:
@@ -175,13 +183,90 @@ def test_a_trained_network_finds_the_chain() -> None:
     assert bound == pytest.approx(float(exact_nll(x).mean()), abs=0.25)
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        Space({"x": Real(shape=(4,))}),
-        Space({"x": Categorical(size=3, shape=(4,), layout="sequence", end=0)}),
-    ],
-)
-def test_blocks_need_sequences_of_known_lengths(space: Space) -> None:
+def test_blocks_need_sequences() -> None:
     with pytest.raises(ConfigError, match="blocks need sequences of categories"):
-        Diffusion(space, DiffusionConfig(block=2), TINY)
+        Diffusion(Space({"x": Real(shape=(4,))}), DiffusionConfig(block=2), TINY)
+
+
+ENDED = Categorical(size=CLASSES, shape=(LENGTH,), layout="sequence", end=0)
+STAYS = NEXT.clone()
+STAYS[0] = torch.tensor([1.0, 0, 0, 0])
+"""The chain, which stays where it ended."""
+
+
+class Ending(Oracle):
+    """The truth of the chain that ends."""
+
+    table = STAYS
+
+
+def ending(block: int, field: Categorical = ENDED) -> Diffusion:
+    made = Diffusion(Space({"x": field}), DiffusionConfig(block=block), TINY)
+    made.blocks = Ending(block)
+    made.register_parameter("anchor", torch.nn.Parameter(torch.zeros(1)))
+    return made.eval()
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_the_end_is_a_class_like_any_other(block: int) -> None:
+    """Its bound is the entropy, whatever lies after it in its block, and however far records are
+    cut; and drawn records end as often after each element."""
+    x = ENDED.close(chain(6000))
+    truth = -(FIRST.log()[x[:, 0]] + STAYS.clamp(min=1e-12).log()[x[:, :-1], x[:, 1:]].sum(1))
+    made = ending(block)
+    found = made.log_prob({"x": x}, rng()).total
+    noise = float((found - truth).std()) / len(x) ** 0.5
+    assert float((found - truth).mean()) == pytest.approx(0, abs=4 * noise + 1e-3)
+    short = x[ENDED.length_of(x) == 1]  # the same alone, where it is cut
+    cut = made.log_prob({"x": short[:, :2]}, rng(), samples=8).total
+    noise = float(cut.std()) / len(cut) ** 0.5
+    assert float((cut - truth[ENDED.length_of(x) == 1]).mean()) == pytest.approx(0, abs=4 * noise)
+    drawn = made.sample(6000, None, rng())["x"]
+    ENDED.check(drawn)
+    assert torch.equal(drawn, ENDED.close(drawn))
+    shares = [ENDED.length_of(v).bincount(minlength=LENGTH + 1) / 6000 for v in (x, drawn)]
+    assert float((shares[0] - shares[1]).abs().max()) < 0.025
+
+
+class OnlyTwice(Grammar):
+    """The same class twice, then another, and so on; it ends after a pair."""
+
+    def begin(self, rows: int) -> State:
+        return {"open": torch.full((rows,), -1), "last": torch.full((rows,), -1)}
+
+    def allowed(self, state: State, classes: Tensor, room: int | None = None) -> Tensor:
+        waiting, last = state["open"][:, None], state["last"][:, None]
+        fresh = (waiting < 0) & (classes != last)
+        if room is not None and room < 1:
+            fresh &= classes == 0
+        return torch.where(waiting >= 0, classes == waiting, fresh)
+
+    def advance(self, state: State, chosen: Tensor) -> State:
+        waiting = torch.where(state["open"] < 0, chosen, -1)
+        return {"open": waiting, "last": chosen}
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_drawings_keep_to_the_rules(block: int) -> None:
+    """With the chance of each class among the allowed ones."""
+    field, rows = replace(ENDED, grammar=OnlyTwice()), 3000
+    made = ending(block, field)
+    drawn = made.sample(rows, None, rng())["x"]
+    pairs = drawn.reshape(rows, -1, 2)
+    assert torch.equal(pairs[..., 0], pairs[..., 1])
+    follows = pairs[(pairs[:, 0, 0] == 1), 1, 0].bincount(minlength=CLASSES)
+    chance = NEXT[1] * torch.tensor([1.0, 0, 1, 1])
+    torch.testing.assert_close(follows / follows.sum(), chance / chance.sum(), atol=0.04, rtol=0)
+    begun = torch.tensor([[1, 1, 3, 0, 0, 0]]).expand(rows, -1)
+    known = torch.tensor([[True, True, True, False, False, False]]).expand(rows, -1)
+    after = made.complete({"x": begun}, {"x": known}, rng())["x"]
+    assert bool((after[:, :4] == torch.tensor([1, 1, 3, 3])).all())
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_nothing_ends_before_what_is_known(block: int) -> None:
+    given = torch.full((200, LENGTH), 1)
+    known = torch.zeros(200, LENGTH, dtype=torch.bool)
+    known[:, 4] = True
+    filled = ending(block).complete({"x": given}, {"x": known}, rng())["x"]
+    assert bool((filled[:, :4] != 0).all()) and bool((filled[:, 4] == 1).all())
