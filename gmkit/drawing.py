@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypedDict
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ from gmkit.errors import ConfigError
 from gmkit.families import Family
 from gmkit.families.adjusting import adjusted, adjustment
 from gmkit.fields import Space
+from gmkit.nearest import check_measurable, nearest_of
+from gmkit.objectives.measure import Measure
 from gmkit.observer import Observer
 from gmkit.randomness import derive, generator
 from gmkit.training.pool import ConditionPool
@@ -44,6 +47,8 @@ class DrawOptions(TypedDict, total=False):
     windows: int
     """How many windows long, each drawn after the last; of a codec that ``splits``."""
     observer: Observer | None
+    best_of: int
+    """Records drawn for each, of which the one nearest to ``where`` is kept."""
     chunk: int
     """Records drawn together: another number gives other records."""
 
@@ -63,7 +68,9 @@ def draw(
     infill: str | None = None,
     windows: int = 1,
     observer: Observer | None = None,
+    best_of: int = 1,
     chunk: int = 0,
+    measures: Mapping[str, Measure] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """``n`` new records in batches of up to ``chunk`` (0: by their size), each drawn when it is
     asked for.
@@ -71,13 +78,14 @@ def draw(
     ``pool``: where conditions not asked for come from; None for a model without conditions.
     ``config``: of the run, which tells what the options leave open. ``prompt``, ``infill``: what
     is known of the records, as ``Codec.partial`` reads it. ``windows``: how long they are.
+    ``measures``: the domain's, by which the ``best_of`` several is found.
     Raises ConfigError, at once, for what cannot be asked for.
     """
     if temperature is None:
         temperature = config.sampling.temperature
-    if n < 1 or temperature < 0:
+    if n < 1 or temperature < 0 or best_of < 1:
         raise ConfigError(
-            f"cannot draw {n} records at temperature {temperature}",
+            f"cannot draw {n} records, the best of {best_of}, at temperature {temperature}",
             hint="Ask for at least one, at a temperature of 0 or more.",
         )
     asked, notes = codec.conditions.parse(wanted(where))
@@ -90,16 +98,18 @@ def draw(
     part = _part(family, codec, prompt, infill)
     if windows > 1:
         check_continues(family, codec)
+    if best_of > 1:
+        check_measurable(asked, measures or {})
     base = derive(config.seed if seed is None else seed, "sample")
     device = next(family.parameters()).device
     chunk = chunk or chunk_of(family.space)
 
-    def drawn_together(number: int, rows: int) -> pa.RecordBatch:
+    def drawn_together(number: int, rows: int, again: int = 0) -> pa.RecordBatch:
         condition = None
         if pool is not None:
             drawn = pool.draw(rows, asked, generator(base, "condition", number))
             condition = {name: value.to(device) for name, value in drawn.items()}
-        rng = generator(base, number, device=device)
+        rng = generator(base, number, *([again] if again else []), device=device)
         with adjusted(family, changed):
             if part is None:
                 batch = family.sample(rows, condition, rng, temperature)
@@ -111,8 +121,14 @@ def draw(
                 batch = continued(family, batch, condition or {}, windows, rng, temperature)
         return decoded(codec, {**(condition or {}), **batch})
 
+    def chosen(number: int, rows: int) -> pa.RecordBatch:
+        if best_of == 1:
+            return drawn_together(number, rows)
+        several = partial(drawn_together, number, rows)
+        return nearest_of(best_of, several, asked, measures or {})
+
     starts = enumerate(range(0, n, chunk))
-    return (drawn_together(number, min(chunk, n - start)) for number, start in starts)
+    return (chosen(number, min(chunk, n - start)) for number, start in starts)
 
 
 def chunk_of(space: Space) -> int:

@@ -123,7 +123,8 @@ class Run:
         conditions: ``"qed=0.9"`` or ``{"qed": 0.9}``; conditions not named are those of random
         training records. The table has them all as columns. ``prompt``: how the records begin;
         ``infill``: a record with gaps; both as the domain reads them. ``windows``: texts so many
-        windows long. ``seed``; ``temperature``;
+        windows long. ``best_of``: how many to draw for each, to keep the one nearest to ``where``
+        where the domain can measure that. ``seed``; ``temperature``;
         ``settings``: options of the model that may be changed for a drawing, ``["steps=20"]``;
         ``observer``: is told what happens. Raises ConfigError for what cannot be asked for.
         """
@@ -131,7 +132,10 @@ class Run:
 
     def sample_batches(self, n: int, **options: Unpack[DrawOptions]) -> Iterator[pa.RecordBatch]:
         """``n`` new records in batches (``drawing.chunk_of``), drawn as they are asked for."""
-        return draw(self.family, self.codec, self._pool, self.config, n, **options)
+        measures = self.domain.measures()
+        return draw(
+            self.family, self.codec, self._pool, self.config, n, measures=measures, **options
+        )
 
     def shown(self, n: int) -> pa.RecordBatch:
         """The first of the samples kept in the run's folder."""

@@ -12,6 +12,8 @@ from gmkit.cli.options import Device, Json, Out, Quiet, Seed
 
 SHOWN, WRITTEN = 20, 1000
 """Records drawn when none says how many: to look at, and into a file."""
+SUGGESTED = 8
+"""Of how many to keep the best, as is told to those who ask for what can be measured."""
 
 
 def sample(
@@ -36,6 +38,15 @@ def sample(
             help='What the records shall be, of a model with conditions: "label=7,qed=0.9".',
         ),
     ] = None,
+    best_of: Annotated[
+        int,
+        typer.Option(
+            "--best-of",
+            min=1,
+            metavar="N",
+            help="Draw N for each and keep the nearest to --where, as the domain measures it.",
+        ),
+    ] = 1,
     prompt: Annotated[
         str | None,
         typer.Option("--prompt", metavar="TEXT", help="How the records begin."),
@@ -89,6 +100,7 @@ def sample(
         "prompt": prompt,
         "infill": infill,
         "windows": windows,
+        "best_of": best_of,
         "observer": observer,
     }
     if out is None:
@@ -98,7 +110,11 @@ def sample(
             json=json,
             render=lambda _: trained.domain.preview(shown.combine_chunks().to_batches()[0]),
         )
+        from gmkit.nearest import measurable
+
         again = where_words(where or ())
+        if best_of > 1 or measurable(asked, trained.domain.measures()):
+            again += f" --best-of {max(best_of, SUGGESTED)}"
         next_command(
             f"gmkit sample {run}{again} -n 1000 --out samples.parquet", quiet=quiet or json
         )

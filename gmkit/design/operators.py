@@ -81,6 +81,8 @@ def _part(family: Family) -> Operator:
         given, known = dict(parents), {}
         for name, kind in family.space.fields.items():
             given[name], known[name] = spans(kind, parents[name], rng)
+            if kind.layout == "sequence" and not family.looks_ahead:  # to the end, then
+                known[name] &= (~known[name]).cumsum(1) == 0
         return family.complete(given, known, rng)
 
     return propose

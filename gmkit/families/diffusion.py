@@ -112,6 +112,11 @@ class Diffusion(Family):
             top_p=config.top_p,
         )
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Not in blocks, which are drawn in order."""
+        return self.blocks is None
+
     # ------------------------------------------------------------ training
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:

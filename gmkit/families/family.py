@@ -56,6 +56,11 @@ class Family(nn.Module, ABC):
         self.space = space
         self.config = config
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether ``complete`` heeds what is known after an unknown part, not only before it."""
+        return True
+
     # ------------------------------------------------------------ learning without gradients
 
     @property

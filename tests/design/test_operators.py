@@ -80,3 +80,16 @@ def test_codes_are_not_moved():
     space = Space({"x": Real(shape=(2,))})
     family = VAE(space, VAE.Config(latent=2, latent_kind="fsq"), SMALL).eval()
     assert set(operators(family)) == {"fresh", "part"}
+
+
+def test_a_family_that_looks_back_only_draws_to_the_end():
+    """What would come after the part is of no use to it."""
+    torch.manual_seed(0)
+    family = Diffusion(Space({"w": WORD}), Diffusion.Config(block=1), SMALL).eval()
+    parents = {"w": torch.tensor([word(1, 2, 3, 4, 5, 1, 2, 3)]).expand(200, -1)}
+    asked = {}
+    family.complete = lambda batch, known, rng: asked.update(known) or batch
+    operators(family)["part"](parents, torch.Generator().manual_seed(0))
+    kept = asked["w"].long()
+    assert bool((kept.diff(dim=1) <= 0).all())  # known, then not
+    assert len(kept.sum(1).unique()) > 4

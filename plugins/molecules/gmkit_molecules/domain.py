@@ -89,6 +89,12 @@ class MoleculesDomain(Domain):
             settings["family"] = {"latent": 16, "free_bits": 0.25}
             settings["sampling"] = {"temperature": 0.7}
             settings["codec"] = {"notation": "kekule"}
+        elif family == "diffusion":
+            settings["family"] = {"block": 1}
+            settings["sampling"] = {"temperature": 0.8}
+            settings["codec"] = {"notation": "kekule"}
+        elif family.endswith("+diffusion"):
+            settings["family"] = {"diffusion": {}}  # of latents, which are no sequence
         return settings
 
     def measures(self) -> Mapping[str, Measure]:

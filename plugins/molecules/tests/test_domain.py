@@ -78,12 +78,19 @@ def test_domain_facts() -> None:
     assert suited["family"]["free_bits"] > 0
     assert "family" not in domain.defaults("gan", None)
     assert suited["codec"] == {"notation": "kekule"}
-    assert "codec" not in domain.defaults("diffusion", None)  # it is not held to a grammar
+    assert domain.defaults("diffusion", None)["codec"] == {"notation": "kekule"}
+    assert "codec" not in domain.defaults("gan", None)  # it is not held to a grammar
 
 
 @pytest.mark.parametrize(
     ("model", "notation"),
-    [("vae", "kekule"), ("vae+gan", "kekule"), ("vae+diffusion", "kekule"), ("gan", "selfies")],
+    [
+        ("vae", "kekule"),
+        ("diffusion", "kekule"),
+        ("vae+gan", "kekule"),
+        ("vae+diffusion", "kekule"),
+        ("gan", "selfies"),
+    ],
 )
 def test_a_stack_writes_as_its_decoder_does(model: str, notation: str) -> None:
     assert resolve({"domain": "molecules", "model": model}).config.codec["notation"] == notation
