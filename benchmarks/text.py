@@ -47,6 +47,7 @@ COMMON = (
 )
 MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "vae": ("vae", ()),
+    "blocks of 1": ("diffusion", ("family.block=1",)),
     "blocks of 2": ("diffusion", ("family.block=2",)),
     "blocks of 4": ("diffusion", ("family.block=4",)),
 }

@@ -8,7 +8,7 @@ of one element it is the exact likelihood of an autoregressive model.
 
 A sequence ends where a block has its end class; what is left of that block is the end class too,
 which a model learns like any other, and no block follows. A notation with rules of its own
-(``gmkit.fields.grammar``) is written in order: in a block one element after the other.
+(``gmkit.fields.grammar``) is written one element after the other.
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ class BlockDrawing:
         steps: int,
         guidance: float,
     ) -> None:
-        """``steps`` in which a block is drawn, at most: as many as it has elements unmask one at a
-        time, which loses nothing."""
+        """``steps`` in which a block is drawn. With as many as it has elements they come one after
+        the other, in order, which loses nothing: what is masked behind the first says little, and
+        what comes next is what the causal pass learns all the time (after 400 steps on tiny
+        Shakespeare, blocks of 4, 70 % of the words are words, by lot 34 %)."""
         self.denoiser, self.space, self.process = denoiser, space, process
         self.steps, self.guidance = steps, guidance
         self.sizes = {n: f.size for n, f in space.fields.items() if isinstance(f, Categorical)}
@@ -124,7 +126,7 @@ class BlockDrawing:
             here = slice(start, start + self.process.block)
             part = self._closed({n: value[alive, here] for n, value in noisy.items()}, before)
             early = {n: places[here] < found[alive, None] for n, found in last.items()}
-            if self.rules:
+            if self.rules or self.steps >= self.process.block:
                 part = self._in_order(part, before, early, length - 1 - start)
             else:
                 part = self._in_steps(part, early)
