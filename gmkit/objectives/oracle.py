@@ -72,7 +72,10 @@ class CommandOracle:
             ) from error
         if code != 0:
             told = told.strip()[-_TOLD:] or "it said nothing"
-            raise self._fault(f"ended with exit code {code}: {told}", "Mend it.")
+            raise self._fault(
+                f"ended with exit code {code}: {told}",
+                "Try it by hand: it reads a record a line, and must end with exit code 0.",
+            )
         lines = answer.split()
         if len(lines) != len(texts):
             raise self._fault(

@@ -58,7 +58,7 @@ class TextDomain(Domain):
         """A small Transformer and small batches: the number of updates decides on a processor.
 
         The VAE's 0.25 free nats in each of 16 dimensions keep the latent in use (a causal decoder
-        does well without one). Diffusion draws blocks of 4 characters, each after those before it.
+        does well without one). Diffusion draws blocks of 2 characters, each after those before it.
         """
         settings: dict[str, Any] = {
             "trunk": {"width": 128, "depth": 4, "encoder_depth": 1},
@@ -75,7 +75,7 @@ class TextDomain(Domain):
             settings["family"] = {"latent": 16, "free_bits": 0.25}
             settings["sampling"] = {"temperature": 0.8}
         elif family == "diffusion":
-            settings["family"] = {"block": 4, "masking": "count"}
+            settings["family"] = {"block": 2, "masking": "count"}
             settings["sampling"] = {"temperature": 0.8}
         elif family.endswith("+diffusion"):
             settings["family"] = {"diffusion": {}}  # of latents, which are no sequence
