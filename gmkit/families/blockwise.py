@@ -120,7 +120,8 @@ class BlockDrawing:
             self.states.append(self.denoiser.begin(rows, condition, every))
         last = last_known(self.ends, given, known)
         drawn = {n: torch.full_like(value, self.ends.get(n, 0)) for n, value in noisy.items()}
-        places, alive = torch.arange(length, device=first.device), torch.arange(rows)
+        places = torch.arange(length, device=first.device)
+        alive = torch.arange(rows, device=first.device)
         before: Batch = {}
         for start in range(0, length, self.process.block):
             here = slice(start, start + self.process.block)
@@ -138,7 +139,7 @@ class BlockDrawing:
             for state in self.states:
                 self.denoiser.accept(state, part)
             if int(going.sum()) < COMPACT_BELOW * len(going):
-                alive, part = alive[going.cpu()], {n: value[going] for n, value in part.items()}
+                alive, part = alive[going], {n: value[going] for n, value in part.items()}
                 self.states = [self.denoiser.keep(state, going) for state in self.states]
                 self.rules.keep(going)
             before = {n: value[:, -1:] for n, value in part.items()}
@@ -146,12 +147,14 @@ class BlockDrawing:
 
     def _in_steps(self, part: Batch, early: Mapping[str, Tensor]) -> Batch:
         """A few elements at a time, those that come by lot."""
-        rows, size = next(iter(part.values())).shape
-        rounds = min(self.steps, size)
+        first = next(iter(part.values()))
+        rounds = min(self.steps, first.shape[1])
         for done in range(rounds):
-            t, s = (torch.full((rows,), 1 - (done + i) / rounds) for i in (0, 1))
+            t, s = (
+                torch.full((len(first),), 1 - (done + i) / rounds, device=first.device)
+                for i in (0, 1)
+            )
             clean = self._clean(part, early)
-            t, s = (time.to(next(iter(part.values())).device) for time in (t, s))
             part = self.space.reverse_step(clean, part, t, s, self.rng, self.process)
         return part
 
@@ -183,12 +186,11 @@ class BlockDrawing:
         answers = found[0]
         if len(found) == 2:
             answers = {n: v + self.guidance * (answers[n] - v) for n, v in found[1].items()}
-        rows = next(iter(part.values()))
-        clean = self.space.clean(answers, part, torch.ones(len(rows)).to(rows.device), self.process)
+        first = next(iter(part.values()))
+        t = torch.ones(len(first), device=first.device)  # which no clean class depends on
+        clean = self.space.clean(answers, part, t, self.process)
         for name, banned in early.items():
-            clean[name][..., self.ends[name]] = clean[name][..., self.ends[name]].masked_fill(
-                banned, -math.inf
-            )
+            clean[name][..., self.ends[name]].masked_fill_(banned, -math.inf)
         return clean
 
     def _closed(self, part: Batch, before: Batch) -> Batch:
@@ -204,5 +206,5 @@ class BlockDrawing:
         """(B,): records that have not ended with this block."""
         marks = [value[:, -1] != self.ends[n] for n, value in part.items() if n in self.ends]
         if len(marks) < len(part):
-            return torch.ones(len(next(iter(part.values()))), dtype=torch.bool)
+            return torch.ones_like(next(iter(part.values()))[:, 0], dtype=torch.bool)
         return torch.stack(marks).any(0)
