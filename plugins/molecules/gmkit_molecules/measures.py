@@ -144,7 +144,8 @@ def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
     """The most similar known molecule and its Tanimoto similarity."""
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     texts = known.column(COLUMN).to_pylist()
-    references = [generator.GetFingerprint(m) for m in _molecules(known)]
+    with quietly():
+        references = [generator.GetFingerprint(_as_written(text)) for text in texts]
     best = []
     for molecule in _molecules(records):
         similarity = DataStructs.BulkTanimotoSimilarity(
@@ -153,6 +154,17 @@ def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
         row = int(np.argmax(similarity))
         best.append((texts[row], float(similarity[row])))
     return pa.table({"nearest": [t for t, _ in best], "similarity": [s for _, s in best]})
+
+
+def _as_written(text: str) -> Chem.Mol:
+    """Of a canonical SMILES, taken at its word: rings and aromatic atoms are as it has them, so that
+    environments are those of the molecule, at a quarter of the price of finding all out anew."""
+    words = Chem.SmilesParserParams()
+    words.sanitize = False
+    molecule = Chem.MolFromSmiles(text, words)
+    molecule.UpdatePropertyCache(strict=False)
+    Chem.FastFindRings(molecule)
+    return molecule
 
 
 def _molecules(records: pa.RecordBatch) -> list[Chem.Mol]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from gmkit_molecules.measures import MEASURES, PENALTIES, environments, nearest
 from gmkit_molecules.properties import PROPERTIES
+from rdkit import Chem
 
 from gmkit.errors import ConfigError
 from gmkit.objectives.objective import Objective, read_objective
@@ -65,6 +66,19 @@ def test_objectives_of_guacamol_are_scored_as_guacamol_does(task: str):
     objective = Objective(read_objective(folder / f"{task}.toml"), MEASURES)
     score = objective(pa.RecordBatch.from_pydict({"smiles": KNOWN})).score
     assert score == pytest.approx(GUACAMOL[task], abs=1e-6)
+
+
+def test_a_canonical_smiles_taken_at_its_word_is_the_same_molecule():
+    """To the nearest of them: charges, isotopes, stereo, salts and odd aromatic rings too."""
+    odd = [
+        *KNOWN,
+        "C[N+](C)(C)C[C@@H](O)c1cc2[nH]ccc2s1",
+        "[13CH3]C(=O)[O-].[Na+]",
+        "O=c1[nH]c(=O)c2nc[nH]c2n1C",
+        "C[n+]1ccccc1/C=C/c1ccc([N-]S(=O)(=O)C(F)(F)F)cc1",
+    ]
+    canonical = pa.RecordBatch.from_pydict({"smiles": [Chem.CanonSmiles(text) for text in odd]})
+    assert nearest(canonical, canonical)["similarity"].to_pylist() == [1.0] * len(odd)
 
 
 def test_environments_tell_how_often():
