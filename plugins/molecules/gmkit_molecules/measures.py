@@ -157,11 +157,9 @@ def nearest(records: pa.RecordBatch, known: pa.RecordBatch) -> pa.Table:
 
 
 def _as_written(text: str) -> Chem.Mol:
-    """Of a canonical SMILES, taken at its word: rings and aromatic atoms are as it has them, so that
-    environments are those of the molecule, at a quarter of the price of finding all out anew."""
-    words = Chem.SmilesParserParams()
-    words.sanitize = False
-    molecule = Chem.MolFromSmiles(text, words)
+    """Of a canonical SMILES, taken at its word: what is aromatic there stays so, and environments
+    are those of the molecule, at a quarter of the price of finding all out anew."""
+    molecule = Chem.MolFromSmiles(text, sanitize=False)
     molecule.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(molecule)
     return molecule
