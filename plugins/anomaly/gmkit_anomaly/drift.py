@@ -31,10 +31,11 @@ class Drift:
         for name, column in self._columns.items():
             if isinstance(column, Scaled):
                 value, kind = batch[column.prefix], batch[f"{column.prefix}.kind"]
-                low, high = (
-                    float(np.float32((end - column.centre) / column.scale))
-                    for end in (column.low, column.high)
-                )
+                with np.errstate(over="ignore"):  # a range wider than single precision has no end
+                    low, high = (
+                        float(np.float32((end - column.centre) / column.scale))
+                        for end in (column.low, column.high)
+                    )
                 slack = 1e-5 * (1 + max(abs(low), abs(high)))
                 outside = (kind == 0) & ((value < low - slack) | (value > high + slack))
                 self._outside[name] += int(outside.sum())
