@@ -12,7 +12,12 @@ def test_long_data_is_judged_by_the_quick_scorer_which_trims_by_itself() -> None
     assert plan.scorers == ("linear",)
     assert plan.settings["family"]["trim_by"] == "linear"
     chosen = Plan(scorers=("forest",))
-    for same, rows in ((chosen, LONG), (Plan(), LONG - 1), (Plan(), None), (Plan(model="vae"), LONG)):
+    for same, rows in (
+        (chosen, LONG),
+        (Plan(), LONG - 1),
+        (Plan(), None),
+        (Plan(model="vae"), LONG),
+    ):
         assert plan_for(same, rows, Observer()) == same
 
 
