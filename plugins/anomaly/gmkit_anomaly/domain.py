@@ -15,6 +15,8 @@ from gmkit_anomaly.codec import AnomalyCodec
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+PASSES = 100
+"""Through the records at most: networks learn small tables by heart, and nobody waits for it."""
 _SHOWN = 12
 """Columns of a preview."""
 
@@ -36,7 +38,7 @@ class AnomalyDomain(Domain):
 
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
         """Networks of middling size, where a family has any."""
-        training = {"batch_size": 256, "steps": 2000, "warmup": 50}
+        training = {"batch_size": 256, "steps": 2000, "passes": PASSES, "warmup": 50}
         return {"training": training, "trunk": {"width": 256, "depth": 2}}
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
