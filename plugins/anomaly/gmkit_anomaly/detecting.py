@@ -196,7 +196,8 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         fdr = FDR
     whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
     judged = p_values if whole else p_values[usable]
-    rule = rule_of(known, judged, fdr=fdr, contamination=request.contamination)
+    share = request.contamination
+    rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
     notes = [*align.notes, *(drift.notes() if clean else [])]
     if rejects.count:

@@ -202,6 +202,11 @@ class Detector(Family):
         """Records that scores are compared with."""
         return sum(judge.held_out for judge in self._judges)
 
+    @property
+    def far_out(self) -> float:
+        """Share of the held-out records that are far out, see ``Judge``."""
+        return sum(j.far_out * j.held_out for j in self._judges) / max(1, self.held_out)
+
     def p_values(self, judged: Judged) -> Tensor:
         """(N,), conformal."""
         return p_values(judged.score, judged.as_high, self.known)

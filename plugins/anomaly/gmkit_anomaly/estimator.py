@@ -25,6 +25,8 @@ from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.flagging import rule_of
 
 Floats = NDArray[np.float64]
+NORMAL = 0.01
+"""Share of known-normal rows beyond the threshold, where none is given."""
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,7 +40,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         scorers: Sequence[str] | None = None,
         random_state: int | None = None,
     ) -> None:
-        """``contamination``: the share of training rows beyond the threshold, or "auto".
+        """``contamination``: the share of training rows beyond the threshold, or "auto":
+        as many as are far out, where they are known to be normal a hundredth.
         ``novelty``: training rows are known to be normal. ``scorers``: which to use (`gmkit
         plugins ls`); None: those that win."""
         self.contamination = contamination
@@ -66,7 +69,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.detector_ = detector.eval()
         known = -self.score_samples(matrix)
         share = None if self.contamination == "auto" else float(self.contamination)
-        at = rule_of(known, None, fdr=None, contamination=share).score
+        if share is None and self.novelty:
+            share = NORMAL
+        rule = rule_of(known, None, fdr=None, contamination=share, far_out=self.detector_.far_out)
+        at = rule.score
         at = min(at, float(known.max()))  # the most abnormal row is one by definition
         self.offset_ = float(np.nextafter(-at, np.inf))  # a row at the threshold is beyond it
         return self

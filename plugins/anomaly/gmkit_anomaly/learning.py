@@ -117,6 +117,11 @@ class Learned(Temporary):
         """Scores of held-out records, ascending."""
         return np.asarray(self._judge.known.double())
 
+    @property
+    def far_out(self) -> float:
+        """Share of held-out records that are far out."""
+        return self._judge.far_out
+
     def owners(self) -> dict[str, str]:
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):

@@ -136,7 +136,9 @@ def detect_anomalies(
         _follow(request, observer, err)
         return
     if data is None:
-        observer.note(f"No data was given: this is the example of domain {domain!r}.")
+        observer.note(
+            f"No data was given: this is the example of domain {domain!r}{_what(domain)}."
+        )
     try:
         result = detect(request, observer)
         page = write_report(request, result) if report else None
@@ -179,6 +181,14 @@ def _follow(request: Any, observer: Any, err: Any) -> None:
         return
     finally:
         learned.close()
+
+
+def _what(domain: str) -> str:
+    """Of the example of a domain, as its plugin describes it."""
+    from gmkit.plugins import registry
+
+    mine = (info for info in registry().datasets().values() if info.domain == domain)
+    return next((f", {info.summary}" for info in mine if info.default and info.summary), "")
 
 
 def _share(text: str) -> float | None:
