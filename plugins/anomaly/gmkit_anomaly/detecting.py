@@ -24,7 +24,7 @@ from gmkit.data.source import Source, open_source
 from gmkit.domain import installed_domain
 from gmkit.errors import ConfigError, DataError, did_you_mean
 from gmkit.observer import Observer
-from gmkit_anomaly.alignment import Alignment
+from gmkit_anomaly.alignment import Alignment, check_columns
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.labels import label_notes
@@ -138,6 +138,7 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
     """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
     if request.run is not None:
         return reopened(request.run, request.plan, observer)
+    judged = source
     if request.train is not None or source is None:
         source = open_source(request.train, domain=installed_domain(request.plan.domain))
     observer.stage(f"Reading {source.name}")
@@ -154,6 +155,8 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
                 hint=did_you_mean(name, rows.column_names),
             )
     rows = rows.drop_columns(list(request.ignore))
+    if judged is not None and not installed_domain(request.plan.domain).column:
+        check_columns(rows.column_names, _judged_schema(request, judged), judged.name)
     if not rows.num_columns:
         raise DataError("no column is left to learn from", file=source.name)
     return learned_from(rows, request.plan, observer, request.keep)

@@ -49,7 +49,7 @@ class Drift:
             if self._much(self._outside[name]) and isinstance(column, Scaled):
                 ends = torch.tensor([column.low, column.high], dtype=torch.float64)
                 places = ((ends - column.centre) / column.scale).numpy()
-                low, high = (str(value) for value in column.shown(places))
+                low, high = map(_told, column.shown(places).to_pylist())
                 found.append(
                     f"Column {name!r}: {self._share(self._outside[name])} of the values lie "
                     f"outside of what was learned ({low} to {high})."
@@ -66,3 +66,7 @@ class Drift:
 
     def _share(self, count: int) -> str:
         return f"{100 * count / self._rows:.0f} %"
+
+
+def _told(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

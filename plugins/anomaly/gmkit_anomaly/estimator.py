@@ -73,7 +73,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             share = NORMAL
         rule = rule_of(known, None, fdr=None, contamination=share, far_out=self.detector_.far_out)
         at = rule.score
-        at = min(at, float(known.max()))  # the most abnormal row is one by definition
+        if known.min() < known.max():  # the most abnormal row is one by definition
+            at = min(at, float(known.max()))
         self.offset_ = float(np.nextafter(-at, np.inf))  # a row at the threshold is beyond it
         return self
 

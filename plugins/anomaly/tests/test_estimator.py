@@ -40,3 +40,10 @@ def test_signs_and_thresholds_fit() -> None:
     np.testing.assert_allclose(one, detector.score_samples(known)[5:6])
     with pytest.raises(ValueError, match="contamination is 'auto' or in"):
         gmkit.AnomalyDetector(contamination=0.9).fit(known)
+
+
+@pytest.mark.parametrize("contamination", ["auto", 0.1])
+def test_where_all_rows_are_alike_none_is_abnormal(contamination: float | str) -> None:
+    alike = np.tile([[1.0, 2.0]], (40, 1))
+    detector = gmkit.AnomalyDetector(contamination=contamination, random_state=0).fit(alike)
+    assert (detector.predict(alike) == 1).all()
