@@ -194,7 +194,8 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         problem = "no record of it could be judged" if len(scores) else "holds no record"
         raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
-    clean = request.train is not None or request.run is not None
+    apart = request.train is not None or request.run is not None  # not judged by itself
+    clean = apart and not learned.contaminated
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
     whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
@@ -202,12 +203,12 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     share = request.contamination
     rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(drift.notes() if clean else [])]
+    notes = [*align.notes, *(drift.notes() if apart else [])]
     if rejects.count:
         notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
     _write(request, source, learned, align, (scores, p_values, flagged), observer)
     assert oddest.first is not None and oddest.records is not None
-    if not clean and whole:
+    if not apart and whole:
         notes += label_notes(oddest.first, scores[: len(oddest.first)])
     top = [
         Top(row, float(scores[row]), float(p_values[row]), bool(flagged[row]), why)

@@ -113,6 +113,11 @@ class Learned(Temporary):
         return self.run.config.domain
 
     @property
+    def contaminated(self) -> bool:
+        """Whether some of what it learned from was taken to be abnormal."""
+        return bool(self.run.config.family.get("contaminated", False))
+
+    @property
     def known(self) -> NDArray[np.float64]:
         """Scores of held-out records, ascending."""
         return np.asarray(self._judge.known.double())

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
+from gmkit_anomaly.datasets import MIXED_UP, SLIPS
 
 Run = Callable[..., Any]
 NEW = ["anomaly_score", "p_value", "is_anomaly", "reasons"]
@@ -241,6 +242,34 @@ def test_a_column_that_is_not_there_is_named(run: Run, normal: Path, tmp_path: P
     outcome = run("detect-anomalies", path, "--train", normal)
     assert outcome.code == 3
     assert "column 'price'" in outcome.err and "no such column" in outcome.err
+    assert "Training" not in outcome.err  # told before learning
+
+
+def test_a_run_learned_from_contaminated_data_flags_what_is_far_out(
+    run: Run, tmp_path: Path
+) -> None:
+    path = stored(tmp_path / "data.parquet", with_odd(parcels(300)))
+    words = ("--scorer", "linear", "--keep", "kept", "--no-report", "--json")
+    first = run("detect-anomalies", path, *words)
+    assert first.code == 0, first.err
+    again = run("detect-anomalies", path, "--run", "kept", "--no-report", "--json")
+    assert again.code == 0, again.err
+    assert "contamination auto" in again.json["rule"]
+    assert again.json["anomalies"] == first.json["anomalies"] > 0
+    assert 7 in [top["row"] for top in again.json["top"] if top["flagged"]]
+
+
+def test_the_example_names_the_mistakes_made_on_purpose(run: Run) -> None:
+    outcome = run("detect-anomalies", "--no-report", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "five of them mistyped on purpose" in outcome.err
+    found = pq.read_table("example.scored.parquet")
+    assert 5 <= outcome.json["anomalies"] <= 0.08 * found.num_rows
+    planted = [(row, column) for row, column, _ in SLIPS]
+    planted += [(row, column) for row, _, column in MIXED_UP]
+    flagged, why = found["is_anomaly"].to_pylist(), found["reasons"].to_pylist()
+    assert all(flagged[row] for row, _ in planted)
+    assert sum(why[row].startswith(f"{column} = ") for row, column in planted) >= 4
 
 
 def test_scored_data_is_not_scored_again(run: Run, normal: Path) -> None:
