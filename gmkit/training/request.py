@@ -69,8 +69,8 @@ def check_names(settings: Settings) -> None:
 
 def model_of(settings: Settings) -> str:
     """The family's name: as asked for, else the domain's own, else the usual one."""
-    own = registry().domains()[str(settings["domain"])].model
-    return str(settings.get("model") or own or MODEL)
+    domain = registry().domains().get(str(settings["domain"]))
+    return str(settings.get("model") or (domain and domain.model) or MODEL)
 
 
 def _place(data: str | Path) -> str:

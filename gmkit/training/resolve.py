@@ -68,6 +68,9 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
         if "size" in _table(settings, "trunk"):  # asked for: the domain's own measures give way
             below["trunk"] = {k: v for k, v in _table(below, "trunk").items() if k not in MEASURES}
         values = merge(below, values)
+        asked = _table(settings, "training")
+        if "steps" in asked and "passes" not in asked:  # these many, however few the records
+            values = merge(values, {"training": {"passes": 0}})
         if budget is not None and "steps" not in _table(settings, "training"):
             values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
     config: RunConfig = validated(RunConfig, values)

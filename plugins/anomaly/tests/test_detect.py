@@ -259,6 +259,7 @@ def test_a_run_learned_from_contaminated_data_flags_what_is_far_out(
     assert 7 in [top["row"] for top in again.json["top"] if top["flagged"]]
 
 
+@pytest.mark.slow
 def test_the_example_names_the_mistakes_made_on_purpose(run: Run) -> None:
     outcome = run("detect-anomalies", "--no-report", "--json")
     assert outcome.code == 0, outcome.err

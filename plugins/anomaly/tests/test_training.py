@@ -41,5 +41,7 @@ def test_another_family_takes_as_many_steps_as_its_records_are_worth() -> None:
     assert resolved.settled(10**6).config.training.steps == 500
     asked = plan(domain="anomaly", model="vae", settings={"training": {"passes": 0}})
     assert asked.settled(1280).config.training.steps == 500
+    asked = plan(domain="anomaly", model="vae", settings={"training": {"steps": 900}})
+    assert asked.settled(1280).config.training.steps == 900
     timed = plan(domain="anomaly", model="vae", time_budget=60.0)
     assert timed.settled(1280).config.training.steps == 0
