@@ -86,7 +86,7 @@ def gmkit_register_datasets() -> list[DatasetInfo]:
     return [
         DatasetInfo(
             name="tumours",
-            summary="569 tumours, 30 measurements each, five of them mistyped on purpose",
+            summary="569 tumours, 30 measurements each, without the diagnosis",
             domain="anomaly",
             licence="CC-BY-4.0",
             loader="gmkit_anomaly.datasets:tumours",

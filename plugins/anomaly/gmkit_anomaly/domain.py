@@ -15,7 +15,7 @@ from gmkit_anomaly.codec import AnomalyCodec
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-PASSES = 50
+PASSES = 30
 """Through the records at most: networks learn small tables by heart, and nobody waits for it."""
 _SHOWN = 12
 """Columns of a preview."""
@@ -39,7 +39,7 @@ class AnomalyDomain(Domain):
     def defaults(self, family: str, budget: float | None) -> dict[str, Any]:
         """Networks of middling size, where a family has any, and steps for seconds: scores of
         how usual records are need fewer than drawing new ones."""
-        training = {"batch_size": 256, "steps": 500, "passes": PASSES, "warmup": 50}
+        training = {"batch_size": 256, "steps": 300, "passes": PASSES, "warmup": 50}
         return {"training": training, "trunk": {"width": 256, "depth": 2}}
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
