@@ -48,7 +48,7 @@ def rule_of(
     if contamination is not None:
         told = f"the highest {100 * contamination:g} % of the scores learned from"
         return Rule(_highest(known, contamination), 1.0, told)
-    told = "none of what was learned from is far out (contamination auto)"
+    told = "higher than all learned from, of which none is far out (contamination auto)"
     if far_out:
         told = f"the highest {100 * far_out:.2g} %, as many as are far out (contamination auto)"
     return Rule(_highest(known, far_out), 1.0, told)
