@@ -70,6 +70,11 @@ class DomainInfo(Info):
     """File name endings that belong to this domain beyond the core's tables: ``(".smi",)``."""
     requires: tuple[str, ...] = ()
     """Import names that must be present, for ``gmkit doctor``: ``("rdkit",)``."""
+    model: str = ""
+    """The family that is trained where none is named; empty: the core's usual one."""
+    commands: tuple[str, ...] = ()
+    """What to type with a trained run, ``{run}`` standing for its folder, where that is not to
+    draw from it: ``("gmkit detect-anomalies NEW.parquet --run {run}",)``."""
 
 
 @dataclass(frozen=True, kw_only=True)

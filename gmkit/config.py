@@ -6,6 +6,7 @@ file, ``--set``, the dedicated options. What a run used is written whole to its 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,6 +63,9 @@ class TrainingConfig(Section):
     """``training.*``: how to optimise."""
 
     steps: int = Field(2000, ge=0, description="optimiser steps; 0: until the time budget")
+    passes: int = Field(
+        0, ge=0, description="passes through the records at most, if that is fewer steps; 0: any"
+    )
     batch_size: int = Field(128, ge=1, description="records a step")
     learning_rate: float = Field(1e-3, gt=0)
     min_learning_rate: float = Field(0.02, ge=0, le=1, description="share left at the end")
@@ -91,6 +95,13 @@ class TrainingConfig(Section):
     )
     dp_delta: float | None = Field(None, gt=0, lt=1, description="default: 1 / (10 records)")
     dp_clip: float = Field(1.0, gt=0, description="largest gradient of a record, with dp_epsilon")
+
+    def settled(self, records: int) -> TrainingConfig:
+        """With as many steps as ``passes`` through so many records leave."""
+        if not self.passes or not self.steps:
+            return self
+        most = max(1, math.ceil(self.passes * records / self.batch_size))
+        return self.model_copy(update={"steps": min(self.steps, most)})
 
     @model_validator(mode="after")
     def _ends(self) -> TrainingConfig:

@@ -120,3 +120,11 @@ def installed_domain(name: str) -> Domain:
     from gmkit.plugins import registry
 
     return registry().domain(name)
+
+
+def example(name: str) -> str:
+    """What a domain's default data set holds, in a line; empty where it has none."""
+    from gmkit.plugins import registry
+
+    mine = (info for info in registry().datasets().values() if info.domain == name)
+    return next((info.summary for info in mine if info.default), "")

@@ -33,7 +33,9 @@ def train(
     ] = "",
     model: Annotated[
         str,
-        typer.Option("--model", help="Family of model; two stack: vae+diffusion. [default: vae]"),
+        typer.Option(
+            "--model", help="Family; two stack: vae+diffusion. [default: vae, or the domain's]"
+        ),
     ] = "",
     data: Annotated[
         str | None,
@@ -184,6 +186,9 @@ def _train(
     out.print(run.domain.preview(run.shown(8)))
     for line in conditions_text(run.codec.conditions.describe()):
         out.print(line)
-    asked = where_words([run.codec.conditions.example()])
-    next_command(f"gmkit sample {run.folder}{asked} -n 1000 --out samples.parquet", quiet=quiet)
-    next_command(f"gmkit evaluate {run.folder}", quiet=quiet)
+    for command in run.domain.info.commands:
+        next_command(command.format(run=run.folder), quiet=quiet)
+    if not run.domain.info.commands:
+        asked = where_words([run.codec.conditions.example()])
+        next_command(f"gmkit sample {run.folder}{asked} -n 1000 --out samples.parquet", quiet=quiet)
+        next_command(f"gmkit evaluate {run.folder}", quiet=quiet)

@@ -51,7 +51,7 @@ class Features(Stored):
 
     def fit(self, batch: Batch) -> None:
         """Learn what varies, and how much."""
-        parts, group, field, real = [], [], [], []
+        means, deviations, group, field, real = [], [], [], [], []
         number = 0
         owners: dict[str, int] = {}
         for place, (name, kind) in enumerate(self.space.fields.items()):
@@ -66,13 +66,14 @@ class Features(Stored):
             else:
                 groups = list(range(number, number + width))
                 number += width
-            parts.append(matrix)
+            whole = matrix.double()  # field by field: all at once would be the data many times over
+            mean = whole.mean(0)
+            means.append(mean)
+            deviations.append((whole - mean).square_().mean(0).sqrt())
             group += groups
             field += [place] * width
             real += [not isinstance(kind, Categorical)] * width
-        whole = torch.cat(parts, 1).double()
-        mean = whole.mean(0)
-        deviation = (whole - mean).square().mean(0).sqrt()
+        mean, deviation = torch.cat(means), torch.cat(deviations)
         is_real = torch.tensor(real)
         varies = deviation > 1e-9 * (1 + mean.abs())
         chosen = torch.nonzero(varies)[:, 0]

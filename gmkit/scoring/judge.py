@@ -65,6 +65,12 @@ class Judge(Stored):
         """Records that it was calibrated on."""
         return len(self.whole.known)
 
+    @property
+    def far_out(self) -> float:
+        """Share of the held-out records that are far out for the scorer that finds most of them.
+        The joined score cannot tell: it is made of ranks, which are the same whatever the data."""
+        return max(self._total_scale(name).far_out for name in self.scorers)
+
     def calibrate(self, rows: Rows) -> None:
         """By records that no scorer has learned from."""
         scores = self._scores(rows)

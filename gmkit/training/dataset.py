@@ -100,13 +100,17 @@ def build_dataset(
             hint=f"Without --strict they are set aside in {REJECTS} and training goes on.",
         )
     shares = {"train": 1 - config.valid - config.test, "valid": config.valid, "test": config.test}
-    groups = (domain.groups(batch) for batch in records.to_batches())
+    if config.valid or config.test:
+        groups = (domain.groups(batch) for batch in records.to_batches())
+        parts = split(groups, shares, seed)
+    else:  # nothing to keep apart
+        parts = np.zeros(records.num_rows, np.int8)
     dataset = Dataset(
         name=source.name,
         fingerprint=fingerprint,
         records=records,
         encoded=encoded,
-        parts=split(groups, shares, seed),
+        parts=parts,
         rejects=rejects,
         rejected=int(facts["rejected"]),
     )
@@ -222,7 +226,9 @@ def _prepared(
         rows = sum(len(batch) for _, batch in ahead)
         total = rows if rows < SMALL_ROWS else None
         raw = itertools.chain(ahead, raw)
-    results = map_batches(partial(_prepare, codec), raw, workers=default_workers(), rows_hint=total)
+    prepares = type(codec).prepare is not Codec.prepare  # else there is nothing to share out
+    workers = default_workers() if prepares else 1
+    results = map_batches(partial(_prepare, codec), raw, workers=workers, rows_hint=total)
     with RejectFile(folder / REJECTS) as rejects, _placed(source):
         for rows, result in results:
             named = [r._replace(column=source.stored_name(r.column)) for r in result.rejects]

@@ -141,9 +141,8 @@ class Trainer:
     def _steps(self, stop: StopRequest, log: MetricsLog, started: float) -> None:
         """Step until the steps, the budget or the patience is used up."""
         state, config = self.state, self.config
-        meter = Meter(
-            self.observer, log, config.steps or None, self.batches.batch_size, self.progress
-        )
+        steps = config.steps if self.family.learned is None else 0  # else it says itself
+        meter = Meter(self.observer, log, steps or None, self.batches.batch_size, self.progress)
         saved = time.monotonic()
         while not state.done and self.progress() < 1:
             terms = self.step(state.step)

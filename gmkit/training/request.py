@@ -13,7 +13,7 @@ from gmkit.plugins import Registry, registry
 from gmkit.training.budget import parse_duration
 
 MODEL = "vae"
-"""The family where none is named."""
+"""The family where neither the user nor the domain names one."""
 
 
 def requested(
@@ -64,7 +64,13 @@ def check_names(settings: Settings) -> None:
         source = data.get("source") if isinstance(data, Mapping) else ""
         raise _no_domain(known, str(source or ""))
     known.get("domain", str(settings["domain"]))
-    known.get("family", str(settings.get("model") or MODEL))
+    known.get("family", model_of(settings))
+
+
+def model_of(settings: Settings) -> str:
+    """The family's name: as asked for, else the domain's own, else the usual one."""
+    domain = registry().domains().get(str(settings["domain"]))
+    return str(settings.get("model") or (domain and domain.model) or MODEL)
 
 
 def _place(data: str | Path) -> str:

@@ -17,7 +17,7 @@ from gmkit.families import Family
 from gmkit.families.family import FamilyConfig
 from gmkit.plugins import registry
 from gmkit.stacks import parts_of
-from gmkit.training.request import MODEL, check_names
+from gmkit.training.request import check_names, model_of
 from gmkit.trunks import TrunkConfig
 
 MEASURES = frozenset({"width", "depth", "encoder_depth"})
@@ -37,10 +37,11 @@ class Resolved:
     trunk_config: TrunkConfig
 
     def settled(self, records: int) -> Resolved:
-        """With what waited for the number of records: the size of the networks."""
+        """With what waited for the number of records: the size of the networks and the steps."""
         trunk = self.trunk_config.settled(records)
         table = trunk.model_dump(mode="json", exclude_none=True)
-        config = self.config.model_copy(update={"trunk": table})
+        training = self.config.training.settled(records)
+        config = self.config.model_copy(update={"trunk": table, "training": training})
         return replace(self, config=config, trunk_config=trunk)
 
 
@@ -55,7 +56,7 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
     known = registry()
     check_names(settings)
     domain = known.domain(str(settings["domain"]))
-    model = str(settings.get("model") or MODEL)
+    model = model_of(settings)
     info = known.get("family", model)
     assert isinstance(info, FamilyInfo)
     family = known.load(info)
@@ -67,6 +68,9 @@ def resolve(settings: Settings, *, stored: bool = False) -> Resolved:
         if "size" in _table(settings, "trunk"):  # asked for: the domain's own measures give way
             below["trunk"] = {k: v for k, v in _table(below, "trunk").items() if k not in MEASURES}
         values = merge(below, values)
+        asked = _table(settings, "training")
+        if "steps" in asked and "passes" not in asked:  # these many, however few the records
+            values = merge(values, {"training": {"passes": 0}})
         if budget is not None and "steps" not in _table(settings, "training"):
             values = merge(values, {"training": {"steps": 0}})  # the time alone ends it
     config: RunConfig = validated(RunConfig, values)

@@ -18,6 +18,8 @@ def gmkit_register_domains() -> list[DomainInfo]:
             name="anomaly",
             summary="rows of a table that may hold what was never seen",
             loader="gmkit_anomaly.domain:AnomalyDomain",
+            model="detector",
+            commands=("gmkit detect-anomalies NEW.parquet --run {run}",),
         )
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from gmkit.codecs import Codec
@@ -21,15 +23,7 @@ class Alignment:
         self.notes: list[str] = []
         if self._wanted is None:
             return
-        missing = [n for n in self._wanted.names if n not in schema.names]
-        if missing:
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise DataError(
-                f"has no such column{more}, which was learned from",
-                file=name,
-                column=missing[0],
-                hint=did_you_mean(missing[0], schema.names) or "Give data with the same columns.",
-            )
+        check_columns(self._wanted.names, schema, name)
         extra = [n for n in schema.names if n not in self._wanted.names]
         if extra:
             self.notes.append(f"Not looked at, for it was not learned: {_listed(extra)}.")
@@ -73,6 +67,19 @@ class Alignment:
                 row=row,
                 column=name,
             ) from fault
+
+
+def check_columns(wanted: Sequence[str], schema: pa.Schema, name: str) -> None:
+    """Raises DataError where a column to be learned from is not there in the data ``name``."""
+    missing = [n for n in wanted if n not in schema.names]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(
+            f"has no such column{more}, which was learned from",
+            file=name,
+            column=missing[0],
+            hint=did_you_mean(missing[0], schema.names) or "Give data with the same columns.",
+        )
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ Memory holds two numbers a record, and what was learned.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,16 +24,18 @@ from gmkit.data.source import Source, open_source
 from gmkit.domain import installed_domain
 from gmkit.errors import ConfigError, DataError, did_you_mean
 from gmkit.observer import Observer
-from gmkit_anomaly.alignment import Alignment
+from gmkit_anomaly.alignment import Alignment, check_columns
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.labels import label_notes
 from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
+from gmkit_anomaly.oddest import Oddest
 from gmkit_anomaly.reasons import Reason, told
 from gmkit_anomaly.windows import windowed
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
-CHUNK = 65_536
+CHUNK = 32_768
+"""Records judged at once: the numbers of larger pieces leave the processor's cache."""
 SHOWN = 20
 """Records told of in the terminal and the report."""
 Floats = NDArray[np.float64]
@@ -135,11 +138,12 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
     """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
     if request.run is not None:
         return reopened(request.run, request.plan, observer)
+    judged = source
     if request.train is not None or source is None:
         source = open_source(request.train, domain=installed_domain(request.plan.domain))
     observer.stage(f"Reading {source.name}")
     if request.window is None:
-        rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
+        rows = sampled_rows(source, request.plan.sample, request.plan.seed, observer)
     else:
         rows = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
     for name in request.ignore:
@@ -151,18 +155,24 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
                 hint=did_you_mean(name, rows.column_names),
             )
     rows = rows.drop_columns(list(request.ignore))
+    if judged is not None and not installed_domain(request.plan.domain).column:
+        check_columns(rows.column_names, _judged_schema(request, judged), judged.name)
     if not rows.num_columns:
         raise DataError("no column is left to learn from", file=source.name)
     return learned_from(rows, request.plan, observer, request.keep)
 
 
-def _judged_rows(request: Request, source: Source) -> Iterator[pa.RecordBatch]:
-    """The records as they are judged: with windows, beside what came before them."""
+def _pairs(request: Request, source: Source) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The records as they are, and as they are judged: with windows, beside what came before."""
     if request.window is None:
-        return source.batches(CHUNK)
+        yield from ((batch, batch) for batch in source.batches(CHUNK))
+        return
     table = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
-    whole = Source(source.name, table.schema, lambda n: iter(table.to_batches(max_chunksize=n)))
-    return whole.batches(CHUNK)
+    begin = 0
+    for batch in source.batches(CHUNK):
+        judged = table.slice(begin, len(batch)).combine_chunks().to_batches()
+        yield batch, judged[0] if judged else batch
+        begin += len(batch)
 
 
 def _open(request: Request, data: Any, domain: str) -> Source:
@@ -176,25 +186,34 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     align = Alignment(learned.codec, _judged_schema(request, source), source.name)
     drift = Drift(learned.codec)
     with RejectFile(rejects_place(request.out)) as rejects:
-        scores, p_values = _all_scores(request, learned, source, align, drift, rejects, observer)
+        oddest = Oddest(SHOWN)
+        both = _all_scores(request, learned, source, align, drift, rejects, oddest, observer)
+    scores, p_values = both
     usable = np.isfinite(scores)
     if not usable.any():
         problem = "no record of it could be judged" if len(scores) else "holds no record"
         raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
-    clean = request.train is not None or request.run is not None
+    apart = request.train is not None or request.run is not None  # not judged by itself
+    clean = apart and not learned.contaminated
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
     whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
     judged = p_values if whole else p_values[usable]
-    rule = rule_of(known, judged, fdr=fdr, contamination=request.contamination)
+    share = request.contamination
+    rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(drift.notes() if clean else [])]
+    notes = [*align.notes, *(drift.notes() if apart else [])]
     if rejects.count:
         notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
-    top, some = _write(request, source, learned, align, (scores, p_values, flagged), observer)
-    if not clean and whole:
-        notes += label_notes(some, scores[: len(some)])
+    _write(request, source, learned, align, (scores, p_values, flagged), observer)
+    assert oddest.first is not None and oddest.records is not None
+    if not apart and whole:
+        notes += label_notes(oddest.first, scores[: len(oddest.first)])
+    top = [
+        Top(row, float(scores[row]), float(p_values[row]), bool(flagged[row]), why)
+        for row, why in zip(oddest.rows, learned.reasons(oddest.records), strict=True)
+    ]
     for note in notes:
         observer.note(note)
     return Result(
@@ -238,16 +257,17 @@ def _all_scores(
     align: Alignment,
     drift: Drift,
     rejects: RejectFile,
+    oddest: Oddest,
     observer: Observer,
 ) -> tuple[Floats, Floats]:
     """Of the whole source: scores and p-values, NaN of what could not be judged. Raises DataError
     for the first of these, when strict."""
     observer.stage("Judging")
-    total = source.count()
-    scores, p_values = np.empty(total or 0), np.empty(total or 0)
-    done = 0
-    for batch in _judged_rows(request, source):
-        encoded = learned.encode(align(batch, done), done, source.name)
+    total, done = source.count(), 0
+    scores, p_values = array("d"), array("d")  # grow in place
+    for _, batch in _pairs(request, source):
+        aligned = align(batch, done)
+        encoded = learned.encode(aligned, done, source.name)
         if encoded.rejects and request.strict:
             first = encoded.rejects[0]
             raise DataError(
@@ -261,13 +281,12 @@ def _all_scores(
         if len(encoded.owner):
             drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
-        end = done + len(batch)
-        if end > len(scores):  # how many there are was not known
-            scores, p_values = (np.resize(a, max(end, 2 * len(a))) for a in (scores, p_values))
-        scores[done:end], p_values[done:end] = found.score, found.p_value
-        done = end
+        scores.frombytes(found.score.tobytes())
+        p_values.frombytes(found.p_value.tobytes())
+        oddest.add(done, aligned, found.score)
+        done += len(batch)
         observer.advance(done, total)
-    return scores[:done], p_values[:done]
+    return np.frombuffer(scores), np.frombuffer(p_values)
 
 
 def _write(
@@ -277,60 +296,43 @@ def _write(
     align: Alignment,
     found: tuple[Floats, Floats, NDArray[np.bool_]],
     observer: Observer,
-) -> tuple[list[Top], pa.RecordBatch]:
-    """The file; the most abnormal records; and the first batch, for a look at its columns."""
+) -> None:
+    """The file."""
     scores, p_values, flagged = found
     schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
     names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
-    best = _highest(scores, SHOWN)
-    explained = flagged.copy() if not request.scores_only else np.zeros_like(flagged)
-    explained[best] = True
-    top: dict[int, Top] = {}
-    first: pa.RecordBatch | None = None
     observer.stage("Writing")
     with Sink(request.out, schema, CORE_FORMATS) as sink:
+        if request.scores_only and not names:  # the data need not be read again
+            for begin in range(0, len(scores), CHUNK):
+                here = slice(begin, begin + CHUNK)
+                columns = _verdicts(scores[here], p_values[here], flagged[here])
+                sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+            return
         begin = 0
-        pairs = zip(source.batches(CHUNK), _judged_rows(request, source), strict=True)
-        for batch, judged in pairs:
+        for batch, judged in _pairs(request, source):
             aligned = align(judged, begin)
-            first = first if first is not None else aligned
             here = slice(begin, begin + len(batch))
-            rows = np.flatnonzero(explained[here])
-            reasons = learned.reasons(aligned.take(pa.array(rows))) if len(rows) else []
-            texts = np.full(len(batch), None, dtype=object)
-            for row, why in zip(rows.tolist(), reasons, strict=True):
-                place = begin + row
-                if flagged[place]:
-                    texts[row] = told(why)
-                if place in best:
-                    top[place] = Top(
-                        place,
-                        float(scores[place]),
-                        float(p_values[place]),
-                        bool(flagged[place]),
-                        why,
-                    )
             columns = [] if request.scores_only else list(batch.columns)
             columns += _verdicts(scores[here], p_values[here], flagged[here])
             if not request.scores_only:
-                columns.append(pa.array(texts, pa.string()))
+                columns.append(_reasons(learned, aligned, flagged[here]))
             if names:
                 own = learned.scores(learned.encode(aligned, begin), columns=True).columns
                 columns += [pa.array(own.get(name, np.zeros(len(batch)))) for name in names]
             sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             begin += len(batch)
             observer.advance(begin, source.count())
-    assert first is not None
-    return [top[place] for place in best.tolist()], first
 
 
-def _highest(scores: Floats, count: int) -> NDArray[np.int64]:
-    """Rows of the highest scores, highest first, of equals the earlier; without those of none."""
-    judged = np.flatnonzero(np.isfinite(scores))
-    if len(judged) > count:
-        least = np.partition(scores[judged], -count)[-count]
-        judged = np.flatnonzero(scores >= least)  # False for NaN
-    return judged[np.argsort(-scores[judged], kind="stable")][:count]
+def _reasons(learned: Learned, records: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array:
+    """Of the flagged; null of others."""
+    texts = np.full(len(records), None, dtype=object)
+    rows = np.flatnonzero(flagged)
+    if len(rows):
+        reasons = learned.reasons(records.take(pa.array(rows)))
+        texts[rows] = [told(why) for why in reasons]
+    return pa.array(texts, pa.string())
 
 
 def _verdicts(scores: Floats, p_values: Floats, flagged: NDArray[np.bool_]) -> list[pa.Array]:

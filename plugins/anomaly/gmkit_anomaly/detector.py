@@ -31,8 +31,6 @@ MEMBERS = ("neighbours", "conditional", "network", "linear", "tails")
 """What wins where all that is learned from is normal,"""
 AGREEING = ("forest", "conditional", "network")
 """and where some of it is not."""
-ROBUST = "forest"
-"""What says which records to leave out then."""
 MANY = 2000
 """Records from which on one split is enough."""
 WIDE = 150
@@ -51,6 +49,7 @@ class DetectorConfig(FamilyConfig):
     members: list[str] = Field(default_factory=list, description="scorers; none: those that win")
     contaminated: bool = Field(False, description="some of the records are abnormal themselves")
     trim: float = Field(0.1, ge=0, lt=0.5, description="share left out then, the oddest")
+    trim_by: str = Field("forest", description="the scorer that says which are odd")
     rows: int = Field(50_000, ge=20, description="records learned from, at most")
     held_out: float = Field(0.25, gt=0, lt=0.9, description="share for calibration in one split")
     splits: int = Field(0, ge=0, le=20, description="0: by the number of records")
@@ -142,7 +141,7 @@ class Detector(Family):
 
     def _trimmed(self, known: Rows, rng: torch.Generator) -> Rows:
         """Without the oddest, by a scorer that hardly minds them."""
-        scorer = self._kinds[ROBUST]()
+        scorer = self._kinds[self.config.trim_by]()
         scorer.fit(known, rng)
         kept = scorer.score(known).total.argsort(stable=True)
         count = max(1, int(len(known) * (1 - self.config.trim)))
@@ -202,6 +201,11 @@ class Detector(Family):
     def held_out(self) -> int:
         """Records that scores are compared with."""
         return sum(judge.held_out for judge in self._judges)
+
+    @property
+    def far_out(self) -> float:
+        """Share of the held-out records that are far out, see ``Judge``."""
+        return sum(j.far_out * j.held_out for j in self._judges) / max(1, self.held_out)
 
     def p_values(self, judged: Judged) -> Tensor:
         """(N,), conformal."""
@@ -293,13 +297,15 @@ def _loaded(config: DetectorConfig) -> dict[str, Callable[[], Scorer]]:
     from gmkit_anomaly.scorers import own_scorers
 
     known = own_scorers()
-    for name in config.members:
+    asked = [("members", name) for name in config.members] + [("trim_by", config.trim_by)]
+    for option, name in asked:
         if name not in known:
             raise ConfigError(
-                f"family.members names {name!r}, which is no scorer that learns by itself",
+                f"family.{option} names {name!r}, which is no scorer that learns by itself",
                 hint=did_you_mean(name, known),
             )
-    return {name: known[name] for name in dict.fromkeys([*config.members, *MEMBERS, *AGREEING])}
+    names = [*config.members, config.trim_by, *MEMBERS, *AGREEING]
+    return {name: known[name] for name in dict.fromkeys(names)}
 
 
 def _cut(batch: Batch) -> list[Batch]:

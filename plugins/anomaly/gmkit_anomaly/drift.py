@@ -31,10 +31,11 @@ class Drift:
         for name, column in self._columns.items():
             if isinstance(column, Scaled):
                 value, kind = batch[column.prefix], batch[f"{column.prefix}.kind"]
-                low, high = (
-                    float(np.float32((end - column.centre) / column.scale))
-                    for end in (column.low, column.high)
-                )
+                with np.errstate(over="ignore"):  # a range wider than single precision has no end
+                    low, high = (
+                        float(np.float32((end - column.centre) / column.scale))
+                        for end in (column.low, column.high)
+                    )
                 slack = 1e-5 * (1 + max(abs(low), abs(high)))
                 outside = (kind == 0) & ((value < low - slack) | (value > high + slack))
                 self._outside[name] += int(outside.sum())
@@ -48,7 +49,7 @@ class Drift:
             if self._much(self._outside[name]) and isinstance(column, Scaled):
                 ends = torch.tensor([column.low, column.high], dtype=torch.float64)
                 places = ((ends - column.centre) / column.scale).numpy()
-                low, high = (str(value) for value in column.shown(places))
+                low, high = map(_told, column.shown(places).to_pylist())
                 found.append(
                     f"Column {name!r}: {self._share(self._outside[name])} of the values lie "
                     f"outside of what was learned ({low} to {high})."
@@ -65,3 +66,7 @@ class Drift:
 
     def _share(self, count: int) -> str:
         return f"{100 * count / self._rows:.0f} %"
+
+
+def _told(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

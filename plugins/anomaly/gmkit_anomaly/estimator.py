@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -23,8 +24,11 @@ from gmkit.trunks import TrunkConfig
 from gmkit_anomaly.codec import AnomalyCodec
 from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.flagging import rule_of
+from gmkit_anomaly.labels import label_notes
 
 Floats = NDArray[np.float64]
+NORMAL = 0.01
+"""Share of known-normal rows beyond the threshold, where none is given."""
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,7 +42,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         scorers: Sequence[str] | None = None,
         random_state: int | None = None,
     ) -> None:
-        """``contamination``: the share of training rows beyond the threshold, or "auto".
+        """``contamination``: the share of training rows beyond the threshold, or "auto":
+        as many as are far out, where they are known to be normal a hundredth.
         ``novelty``: training rows are known to be normal. ``scorers``: which to use (`gmkit
         plugins ls`); None: those that win."""
         self.contamination = contamination
@@ -47,7 +52,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """Learn (N, D) numbers. ``y`` is not used. Raises ValueError for what is no such matrix."""
+        """Learn (N, D) numbers. ``y`` is not used. Warns of a column that looks like a label left
+        in. Raises ValueError for what is no such matrix."""
         matrix = self._checked(X, reset=True)
         if self.contamination != "auto" and not 0 < float(self.contamination) <= 0.5:
             raise ValueError(f"contamination is 'auto' or in (0, 0.5], not {self.contamination!r}")
@@ -64,10 +70,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             count += 1
         self._codec_state = codec.state()
         self.detector_ = detector.eval()
-        known = -self.score_samples(matrix)
+        known = np.asarray(self._of_matrix(matrix, fields=False).score.double())
+        if not self.novelty:
+            names = [str(n) for n in getattr(self, "feature_names_in_", range(matrix.shape[1]))]
+            some = _batch(matrix).rename_columns(names)
+            for note in label_notes(some, known, "Leave it out."):
+                warnings.warn(note, stacklevel=2)
         share = None if self.contamination == "auto" else float(self.contamination)
-        at = rule_of(known, None, fdr=None, contamination=share).score
-        at = min(at, float(known.max()))  # the most abnormal row is one by definition
+        if share is None and self.novelty:
+            share = NORMAL
+        rule = rule_of(known, None, fdr=None, contamination=share, far_out=self.detector_.far_out)
+        at = rule.score
+        if known.min() < known.max():  # the most abnormal row is one by definition
+            at = min(at, float(known.max()))
         self.offset_ = float(np.nextafter(-at, np.inf))  # a row at the threshold is beyond it
         return self
 
@@ -101,7 +116,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _judged(self, X: Any, *, fields: bool = True) -> Any:  # noqa: N803
         check_is_fitted(self)
-        matrix = self._checked(X, reset=False)
+        return self._of_matrix(self._checked(X, reset=False), fields=fields)
+
+    def _of_matrix(self, matrix: Floats, *, fields: bool) -> Any:
         codec = AnomalyCodec.from_state(self._codec_state)
         encoded = self.detector_.space.pick(codec.encode(_batch(matrix)), slice(None), "cpu")
         with torch.no_grad():

@@ -202,7 +202,9 @@ def _offsets(detector: Detector) -> dict[str, int]:
 
 def shown(value: Any) -> str:
     """A value as people read it."""
-    plain = value.as_py() if isinstance(value, pa.Scalar) and readable(value) else str(value)
+    plain = value
+    if isinstance(value, pa.Scalar):
+        plain = value.as_py() if readable(value) else str(value)
     if plain is None:
         return "missing"
     if isinstance(plain, float):

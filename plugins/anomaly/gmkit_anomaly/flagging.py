@@ -2,7 +2,7 @@
 
 fdr q            p-values: Benjamini–Hochberg at rate q
 contamination x  the highest-scoring share x of what was learned from
-auto             known-normal data: false discovery rate .05; else beyond the fence of the scores
+auto             known-normal data: false discovery rate .05; else the share that is far out
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 
 from gmkit.scoring.calibration import false_discoveries
 
-FENCE = 2.2
-"""Widths of the middle half above its end (Hoaglin & Iglewicz 1987), in square roots of scores,
-which for sums of exponentials are about normal."""
 FDR = 0.05
 Floats = NDArray[np.float64]
 
@@ -36,18 +33,32 @@ class Rule:
 
 
 def rule_of(
-    known: Floats, p_values: Floats | None, *, fdr: float | None, contamination: float | None
+    known: Floats,
+    p_values: Floats | None,
+    *,
+    fdr: float | None,
+    contamination: float | None,
+    far_out: float = 0.0,
 ) -> Rule:
-    """``known``: held-out scores; ``p_values``: of all records, where discoveries are counted."""
+    """``known``: held-out scores, of which ``far_out`` is the share that is far out; ``p_values``:
+    of all records, where discoveries are counted."""
     if fdr is not None and p_values is not None:
         most = false_discoveries(p_values, fdr)
         return Rule(-np.inf, most, f"false discovery rate {fdr:g} (Benjamini–Hochberg)")
     if contamination is not None:
-        at = float(np.quantile(known, 1 - contamination)) if len(known) else np.inf
-        if len(known) and (known >= at).mean() > contamination + 1 / len(known):
-            at = float(np.nextafter(at, np.inf))  # many are alike: these are not the highest
-        return Rule(at, 1.0, f"the highest {100 * contamination:g} % of the scores learned from")
-    low, high = np.sqrt(np.quantile(np.maximum(known, 0), [0.25, 0.75]))
-    fence = float((high + FENCE * (high - low)) ** 2)
-    fence = float(np.nextafter(fence, np.inf))  # where all are alike, none lies beyond
-    return Rule(fence, 1.0, "far beyond the middle half of the scores (contamination auto)")
+        told = f"the highest {100 * contamination:g} % of the scores learned from"
+        return Rule(_highest(known, contamination), 1.0, told)
+    told = "higher than all learned from, of which none is far out (contamination auto)"
+    if far_out:
+        told = f"the highest {100 * far_out:.2g} %, as many as are far out (contamination auto)"
+    return Rule(_highest(known, far_out), 1.0, told)
+
+
+def _highest(known: Floats, share: float) -> float:
+    """The score from which on at most this share of ``known`` lies."""
+    if not len(known):
+        return float(np.inf)
+    at = float(np.quantile(known, 1 - share))
+    if not share or (known >= at).mean() > share + 1 / len(known):
+        at = float(np.nextafter(at, np.inf))  # many are alike: these are not the highest
+    return at

@@ -30,6 +30,10 @@ class Judging(Protocol):
     def known(self) -> Tensor:
         """Scores of held-out records, ascending."""
 
+    @property
+    def far_out(self) -> float:
+        """Share of these that are far out."""
+
     def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
         """Of encoded records."""
 
@@ -99,6 +103,11 @@ class FamilyJudge:
     def known(self) -> Tensor:
         """Of held-out records."""
         return self._judge.whole.known
+
+    @property
+    def far_out(self) -> float:
+        """Of held-out records."""
+        return self._judge.far_out
 
     @torch.no_grad()
     def judge(self, batch: Batch, *, fields: bool = True) -> Judged:

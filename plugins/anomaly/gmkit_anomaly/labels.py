@@ -23,8 +23,13 @@ _NAME = re.compile(
 )
 
 
-def label_notes(rows: pa.RecordBatch | pa.Table, scores: NDArray[np.float64]) -> list[str]:
-    """A sentence for each suspect among the columns of ``rows``, which have these ``scores``."""
+def label_notes(
+    rows: pa.RecordBatch | pa.Table,
+    scores: NDArray[np.float64],
+    advice: str = "Leave it out with --ignore {name}.",
+) -> list[str]:
+    """A sentence for each suspect among the columns of ``rows``, which have these ``scores``, and
+    what to do about it."""
     found = []
     for name in rows.schema.names:
         column = rows.column(name)
@@ -47,7 +52,7 @@ def label_notes(rows: pa.RecordBatch | pa.Table, scores: NDArray[np.float64]) ->
         if area >= (WITH_NAME if _NAME.search(name) else SEPARATES):
             found.append(
                 f"Column {name!r} may be a label left in: its rarer value goes with the scores "
-                f"(AUROC {area:.2f}). Leave it out with --ignore {name}."
+                f"(AUROC {area:.2f}). " + advice.format(name=name)
             )
     return found
 

@@ -21,8 +21,10 @@ from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
 from gmkit.errors import DataError
+from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
+from gmkit_anomaly.detector import DetectorConfig
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
 from gmkit_anomaly.reasons import Reason, reasons_of
@@ -32,12 +34,13 @@ if TYPE_CHECKING:
 
 MODEL = "detector"
 ROWS = 100_000
-"""Records learned from; of more so many at random."""
+"""Records learned from; of more so many at random. The detector itself needs fewer."""
 LEAST = 5
 LONG = 500_000
 """Records to be judged from which on the default scorer is the quickest, linear in all columns,"""
 QUICK = ("linear",)
-"""which this is."""
+"""which this is. It also says itself which records to leave out of a second learning: a step of
+Rousseeuw & Van Driessen 1999. A forest would take longer than all the rest."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Plan:
     strict: bool = False
     """Fail at the first record that cannot be used."""
 
+    @property
+    def sample(self) -> int:
+        """Records to learn from, at most."""
+        if self.model != MODEL:
+            return self.rows
+        usual = DetectorConfig.model_fields["rows"].default
+        return min(self.rows, int(self.settings.get("family", {}).get("rows", usual)))
+
 
 def plan_for(plan: Plan, rows: int | None, observer: Observer) -> Plan:
     """The plan for so many records to be judged, where nobody chose scorers."""
@@ -67,7 +78,8 @@ def plan_for(plan: Plan, rows: int | None, observer: Observer) -> Plan:
         f"{rows:,} records: judged by the quick scorer {QUICK[0]!r}. Slower and finer: --scorer "
         "conditional --scorer network --scorer forest."
     )
-    return replace(plan, scorers=QUICK)
+    settings = merge({"family": {"trim_by": QUICK[0]}}, plan.settings)
+    return replace(plan, scorers=QUICK, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -101,9 +113,19 @@ class Learned(Temporary):
         return self.run.config.domain
 
     @property
+    def contaminated(self) -> bool:
+        """Whether some of what it learned from was taken to be abnormal."""
+        return bool(self.run.config.family.get("contaminated", False))
+
+    @property
     def known(self) -> NDArray[np.float64]:
         """Scores of held-out records, ascending."""
         return np.asarray(self._judge.known.double())
+
+    @property
+    def far_out(self) -> float:
+        """Share of held-out records that are far out."""
+        return self._judge.far_out
 
     def owners(self) -> dict[str, str]:
         """Field → the column that it tells of."""
@@ -160,6 +182,7 @@ def learned_from(
             f"{rows.num_rows} record(s) to learn from: what is usual cannot be told from so few",
             hint="Give more of them, or known-normal ones with --train.",
         )
+    give_back()  # what reading needed
     temporary = None if keep else Path(tempfile.mkdtemp(prefix="gmkit-anomaly-"))
     try:
         run = gmkit.train(
@@ -173,6 +196,7 @@ def learned_from(
             strict=plan.strict or None,
             observer=observer if keep else _Passing(observer),
         )
+        give_back()
         if keep is None and not plan.contaminated:
             _tell_rejects(run.folder / REJECTS, observer)
         return Learned(run, judging(run, plan.scorers, observer), temporary)

@@ -89,8 +89,9 @@ def page(request: Request, result: Result) -> Page:
 
 
 def _scores(result: Result) -> str:
-    both = np.concatenate([result.known, result.scores])
-    edges = np.linspace(float(both.min()), float(both.max()) + 1e-9, _BINS + 1)
+    both = result.known, result.scores
+    low, high = min(float(some.min()) for some in both), max(float(some.max()) for some in both)
+    edges = np.linspace(low, high + 1e-9, _BINS + 1)
     ends = [f"{edges[0]:.1f}", f"{edges[-1]:.1f}"]
     return overlay(
         ends,

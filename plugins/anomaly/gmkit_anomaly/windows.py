@@ -1,8 +1,9 @@
 """Time series: each row beside what the rows before it in time were like.
 
-For each number x of a row: x itself, its mean and spread over the window of W rows up to and with
-the row before, and how far x lies from that mean in these spreads. A detector of rows then sees
-what is unusual for its time.
+For each number x of a row: x itself, its mean and spread over the window of W rows before it, how
+far x lies from that mean in these spreads, and how far from the row just before. A detector of rows
+then sees what is unusual for its time. The first W rows have no whole window before them: they
+share the first there is, or they would all be unusual for having seen so little.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from gmkit.codecs.tables.numbers import is_number, plain_column, to_numbers
 from gmkit.errors import DataError
 
-MEAN, SPREAD, STEP = "mean before", "spread before", "change"
+MEAN, SPREAD, CHANGE, STEP = "mean before", "spread before", "change", "step"
 Floats = NDArray[np.float64]
 
 
@@ -31,7 +32,7 @@ def time_column(schema: pa.Schema) -> str:
 
 
 def windowed(table: pa.Table, size: int) -> pa.Table:
-    """The table with three columns more for each number, rows in their own order. Raises DataError
+    """The table with four columns more for each number, rows in their own order. Raises DataError
     without timestamps."""
     name = time_column(table.schema)
     times = plain_column(table.column(name).combine_chunks())
@@ -45,9 +46,12 @@ def windowed(table: pa.Table, size: int) -> pa.Table:
         values, valid = to_numbers(plain_column(table.column(field.name).combine_chunks()))
         numbers = np.where(valid, values.astype(np.float64), np.nan)
         numbers[~np.isfinite(numbers)] = np.nan
-        mean, spread = _before(numbers[order], size)
-        change = (numbers[order] - mean) / np.maximum(spread, 1e-12 + 1e-9 * np.abs(mean))
-        for word, found in ((MEAN, mean), (SPREAD, spread), (STEP, change)):
+        numbers = numbers[order]
+        mean, spread = _before(numbers, size)
+        change = (numbers - mean) / np.maximum(spread, 1e-12 + 1e-9 * np.abs(mean))
+        step = np.diff(numbers, prepend=numbers[:1])
+        step[:1] = step[1:2] if len(step) > 1 else 0.0
+        for word, found in ((MEAN, mean), (SPREAD, spread), (CHANGE, change), (STEP, step)):
             back = np.empty_like(found)
             back[order] = found
             column = pa.array(back, mask=np.isnan(back))
@@ -56,12 +60,13 @@ def windowed(table: pa.Table, size: int) -> pa.Table:
 
 
 def _before(values: Floats, size: int) -> tuple[Floats, Floats]:
-    """Mean and spread of the known values among the ``size`` before each; NaN before any two."""
+    """Mean and spread of the known values among the ``size`` before each, of the first ``size``
+    among these; NaN of fewer than two."""
     known = ~np.isnan(values)
     middle = float(values[known].mean()) if known.any() else 0.0
     filled = np.where(known, values - middle, 0.0)  # squares of large numbers would lose the rest
-    ends = np.arange(len(values))
-    starts = np.maximum(ends - size, 0)
+    ends = np.maximum(np.arange(len(values)), min(size, len(values)))
+    starts = ends - min(size, len(values))
 
     def total(parts: Floats) -> Floats:
         sums = np.concatenate([[0.0], np.cumsum(parts)])

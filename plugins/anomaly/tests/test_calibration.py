@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gmkit_anomaly.flagging import rule_of
 
 import gmkit
 from gmkit.scoring.calibration import FieldScale, Scale, false_discoveries, p_values
@@ -121,3 +122,46 @@ def test_held_out_scores_compared_with_the_others_are_exchangeable() -> None:
         new = scale.surprise(scores[:, 50:])
         higher += int(1 + (own >= new).sum() <= 10)
     assert abs(higher / 300 - 10 / 51) < 3 * np.sqrt(0.2 * 0.8 / 300)
+
+
+def test_as_many_are_far_out_as_were_planted_and_hardly_any_of_clean_scores() -> None:
+    rng = torch.Generator().manual_seed(0)
+    clean = torch.randn(2000, generator=rng)
+    skewed = -torch.rand(2000, generator=rng).log()
+    for scores, planted, low, high in (
+        (clean, 0, 0.0, 0.003),
+        (clean, 100, 0.045, 0.055),
+        (skewed, 0, 0.0, 0.015),
+        (skewed, 100, 0.045, 0.065),
+    ):
+        scores = scores.clone()
+        scores[:planted] += 12
+        scale = Scale()
+        scale.fit(scores)
+        assert low <= scale.far_out <= high
+    for constant in (torch.zeros(50), torch.full((50,), 1e12), torch.zeros(0)):
+        scale = Scale()
+        scale.fit(constant)
+        assert scale.far_out == 0
+
+
+def test_the_rule_flags_the_share_that_is_far_out_or_nothing() -> None:
+    known = np.sort(np.random.default_rng(0).gamma(3, size=1000))
+    for share, most in ((0.0, 0), (0.05, 50), (0.001, 1)):
+        rule = rule_of(known, None, fdr=None, contamination=None, far_out=share)
+        assert rule.flagged(known, np.ones(1000)).sum() == most
+        assert "contamination auto" in rule.told
+    alike = np.zeros(10)
+    rule = rule_of(alike, None, fdr=None, contamination=None, far_out=0.05)
+    assert not rule.flagged(alike, np.ones(10)).any()
+
+
+@pytest.mark.parametrize("planted", [0, 20])
+def test_automatic_contamination_finds_what_was_planted(planted: int) -> None:
+    rng = np.random.default_rng(3)
+    data = correlated(rng, 400)
+    data[:planted] = rng.uniform(-6, 6, size=(planted, 6))
+    detector = gmkit.AnomalyDetector(scorers=["forest", "linear"], random_state=0).fit(data)
+    found = detector.predict(data) < 0
+    assert found[planted:].mean() <= 0.04
+    assert found[:planted].sum() >= 0.8 * planted

@@ -241,6 +241,30 @@ def test_a_column_that_is_not_there_is_named(run: Run, normal: Path, tmp_path: P
     outcome = run("detect-anomalies", path, "--train", normal)
     assert outcome.code == 3
     assert "column 'price'" in outcome.err and "no such column" in outcome.err
+    assert "Training" not in outcome.err  # told before learning
+
+
+def test_a_run_learned_from_contaminated_data_flags_what_is_far_out(
+    run: Run, tmp_path: Path
+) -> None:
+    path = stored(tmp_path / "data.parquet", with_odd(parcels(300)))
+    words = ("--scorer", "linear", "--keep", "kept", "--no-report", "--json")
+    first = run("detect-anomalies", path, *words)
+    assert first.code == 0, first.err
+    again = run("detect-anomalies", path, "--run", "kept", "--no-report", "--json")
+    assert again.code == 0, again.err
+    assert "contamination auto" in again.json["rule"]
+    assert again.json["anomalies"] == first.json["anomalies"] > 0
+    assert 7 in [top["row"] for top in again.json["top"] if top["flagged"]]
+
+
+@pytest.mark.slow
+def test_the_example_says_what_it_is_and_flags_some(run: Run) -> None:
+    outcome = run("detect-anomalies", "--no-report", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "569 tumours, 30 measurements each, without the diagnosis" in outcome.err
+    assert 5 <= outcome.json["anomalies"] <= 50
+    assert all(top["flagged"] and top["reasons"] for top in outcome.json["top"][:5])
 
 
 def test_scored_data_is_not_scored_again(run: Run, normal: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -40,3 +42,24 @@ def test_signs_and_thresholds_fit() -> None:
     np.testing.assert_allclose(one, detector.score_samples(known)[5:6])
     with pytest.raises(ValueError, match="contamination is 'auto' or in"):
         gmkit.AnomalyDetector(contamination=0.9).fit(known)
+
+
+@pytest.mark.parametrize("contamination", ["auto", 0.1])
+def test_where_all_rows_are_alike_none_is_abnormal(contamination: float | str) -> None:
+    alike = np.tile([[1.0, 2.0]], (40, 1))
+    detector = gmkit.AnomalyDetector(contamination=contamination, random_state=0).fit(alike)
+    assert (detector.predict(alike) == 1).all()
+
+
+def test_a_label_left_in_is_warned_of_and_nothing_else() -> None:
+    """With the names that a data frame has; and no warning of our own doing."""
+    frame = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    known = frame.DataFrame(rng.normal(size=(150, 3)), columns=["a", "b", "c"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gmkit.AnomalyDetector(random_state=0, scorers=["linear"]).fit(known).predict(known)
+    known["fraud"] = (np.arange(150) < 6).astype(float)
+    known.iloc[:6, :3] += 5
+    with pytest.warns(UserWarning, match="'fraud' may be a label left in.*Leave it out"):
+        gmkit.AnomalyDetector(random_state=0, scorers=["forest"]).fit(known)

@@ -99,6 +99,7 @@ def detect_anomalies(
     err = err_console(quiet=quiet)
     with err.status("Loading"):
         from gmkit.cli.progress import TerminalObserver
+        from gmkit.domain import example
         from gmkit_anomaly.detecting import Request, detect
         from gmkit_anomaly.learning import MODEL, Plan
         from gmkit_anomaly.report import write_report
@@ -136,7 +137,8 @@ def detect_anomalies(
         _follow(request, observer, err)
         return
     if data is None:
-        observer.note(f"No data was given: this is the example of domain {domain!r}.")
+        what = ", ".join(filter(None, [f"the example of domain {domain!r}", example(domain)]))
+        observer.note(f"No data was given: this is {what}.")
     try:
         result = detect(request, observer)
         page = write_report(request, result) if report else None

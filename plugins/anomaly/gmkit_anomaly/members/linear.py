@@ -69,16 +69,20 @@ class Linear(Scorer):
         matrix = rows.matrix if every else rows.matrix[:, self.chosen]
         # in double precision, and rounded: see Network
         mean, left, spread = (part.double() for part in (self.mean, self.left, self.spread))
-        parts = [torch.zeros(0, len(self.chosen), dtype=torch.float64)]
-        for some in torch.split(matrix, _AT_ONCE):
+        terms = torch.empty(len(matrix), len(self.chosen), dtype=torch.float64)
+        pieces = zip(torch.split(matrix, _AT_ONCE), torch.split(terms, _AT_ONCE), strict=True)
+        for some, found in pieces:
             value = some.double()
             seen = value.clamp(-REACH, REACH)
             # its own value counts as it is, however far out
-            rest = (seen - mean) @ left + (value - seen) * left.diagonal()
-            parts.append(rest.div_(2 * spread).square_().log1p_().mul_(2.5))
-        terms = (torch.cat(parts) + spread.log()).round_(decimals=9)
+            beyond = value.sub_(seen).mul_(left.diagonal())
+            torch.mm(seen.sub_(mean), left, out=found).add_(beyond)
+            found.div_(2 * spread).square_().log1p_().mul_(2.5).add_(spread.log())
+            found.round_(decimals=9)
+        single = bool((owner.diff() != 0).all())  # then no sum is needed
         fields = {
-            names[field]: terms[:, owner == field].sum(1) for field in torch.unique(owner).tolist()
+            names[field]: terms[:, place] if single else terms[:, owner == field].sum(1)
+            for place, field in enumerate(torch.unique(owner).tolist())
         }
         return FieldScores(fields, terms.sum(1))
 

@@ -1,0 +1,39 @@
+"""The most abnormal records, kept while others pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+class Oddest:
+    """Of all records added so far the ``count`` with the highest scores; of equals the earlier."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.first: pa.RecordBatch | None = None
+        """The first batch, for a look at its columns."""
+        self.rows: list[int] = []
+        """Places in the source, highest score first,"""
+        self.records: pa.RecordBatch | None = None
+        """and the records there, as they were judged."""
+        self._scores = np.empty(0)
+
+    def add(self, begin: int, records: pa.RecordBatch, scores: NDArray[np.float64]) -> None:
+        """``records``, of which the first is in row ``begin``; NaN of those without a score."""
+        if self.first is None:
+            self.first, self.records = records, records.slice(0, 0)
+        assert self.records is not None
+        least = self._scores[-1] if len(self.rows) == self._count else -np.inf
+        found = np.flatnonzero(scores > least)  # False for NaN
+        if not len(found):
+            return
+        found = found[np.argsort(-scores[found], kind="stable")][: self._count]
+        both = np.concatenate([self._scores, scores[found]])
+        order = np.argsort(-both, kind="stable")[: self._count]
+        places = [*self.rows, *(begin + found).tolist()]
+        pieces = [self.records, records.take(pa.array(found))]
+        self.records = pa.concat_batches(pieces).take(pa.array(order))
+        self.rows = [places[i] for i in order.tolist()]
+        self._scores = both[order]
