@@ -1,0 +1,62 @@
+"""Expectation maximisation of a mixture of independent elements, over sparse records.
+
+    E   q(k|x) ∝ π_k Π_v p(x_v | k)
+    M   p(c | k) = (n_ck + a m_c) / (n_k + a),   π_k = (n_k + ½) / (N + ½ K),   n: expected counts
+
+(Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm".)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmkit.families.cells import Cells
+
+CHUNK = 8192
+"""Records at once."""
+LEAST = 1e-30
+"""Probability that stands for none."""
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+def em_round(
+    rows: Any, cells: Cells, pull: Floats, tables: Floats, weights: Doubles
+) -> tuple[Floats, Doubles]:
+    """Tables (cells, K) and weights (K,) after a round over ``rows`` (N, cells). ``pull``: counts
+    that the prior adds, a m, (cells, 1)."""
+    log, ahead = logs(tables), logs(weights)
+    counts, found = np.zeros_like(tables), np.full(len(weights), 0.5)
+    for start in range(0, rows.shape[0], CHUNK):
+        part = rows[start : start + CHUNK]
+        posterior = softmax(part @ log + ahead)[0]
+        counts += part.T @ posterior
+        found += posterior.sum(0)
+    return cells.shares(counts + pull), found / found.sum()
+
+
+def likely(rows: Any, tables: Floats, weights: Doubles) -> Doubles:
+    """log p of records' classes and bins, (N,)."""
+    log, ahead = logs(tables), logs(weights)
+    parts = [
+        softmax(rows[start : start + CHUNK] @ log + ahead)[1]
+        for start in range(0, rows.shape[0], CHUNK)
+    ]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def logs(shares: NDArray[Any]) -> Floats:
+    """Of shares, of 0 too."""
+    return np.asarray(np.log(np.maximum(shares, LEAST)), np.float32)
+
+
+def softmax(scores: Floats) -> tuple[Floats, Floats]:
+    """Shares (N, K) of scores, which are overwritten, and log Σ_k exp of these, (N,)."""
+    most = scores.max(1, keepdims=True)
+    np.exp(scores - most, out=scores)
+    total = scores.sum(1, keepdims=True)
+    scores /= total
+    return scores, (most + np.log(total))[:, 0]
