@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-KNOTS = 17
+KNOTS = 5
 """Quantiles within a bin."""
+FAR = float(np.finfo(np.float64).max)
 _NARROW = 1e-3
 """Standard deviations that two quantiles are taken to be apart at least, so that a density is
 finite."""
@@ -25,9 +26,9 @@ Floats = NDArray[np.float64]
 
 
 def binned(columns: Sequence[NDArray[np.float32]], most: int) -> tuple[Floats, Floats]:
-    """Of columns (N,) each the ``edges`` (R, most − 1) between bins, infinite where there are
+    """Of columns (N,) each the ``edges`` (R, most − 1) between bins, ``FAR`` where there are
     fewer, and the ``knots`` (R, most, KNOTS) within them."""
-    edges = np.full((len(columns), most - 1), np.inf)
+    edges = np.full((len(columns), most - 1), FAR)
     knots = np.zeros((len(columns), most, KNOTS))
     for number, column in enumerate(columns):
         if not len(column):
@@ -38,8 +39,10 @@ def binned(columns: Sequence[NDArray[np.float32]], most: int) -> tuple[Floats, F
         starts = np.flatnonzero(np.diff(bins, prepend=-1))
         sizes = np.diff(np.append(starts, len(line)))
         edges[number, : len(starts) - 1] = (line[starts[1:] - 1] + line[starts[1:]]) / 2
-        steps = np.rint(np.linspace(0, 1, KNOTS) * (sizes - 1)[:, None]).astype(np.int64)
-        knots[number, : len(starts)] = line[starts[:, None] + steps]
+        place = starts[:, None] + np.linspace(0, 1, KNOTS) * (sizes - 1)[:, None]
+        low = np.minimum(place.astype(np.int64), len(line) - 2 if len(line) > 1 else 0)
+        step = line[np.minimum(low + 1, len(line) - 1)] - line[low]
+        knots[number, : len(starts)] = line[low] + (place - low) * step
     return edges, knots
 
 
@@ -52,13 +55,13 @@ class Binning:
     @property
     def used(self) -> NDArray[np.bool_]:
         """(R, most): which bins there are."""
-        count = np.isfinite(self.edges).sum(1, keepdims=True) + 1
+        count = (self.edges < FAR).sum(1, keepdims=True) + 1
         return np.arange(self.knots.shape[1]) < count
 
     def bins(self, number: int, column: NDArray[Any]) -> NDArray[np.int64]:
         """Of an element's values, (N,)."""
         finite = self.edges[number]
-        return np.searchsorted(finite[np.isfinite(finite)], column, "right")
+        return np.searchsorted(finite[finite < FAR], column, "right")
 
     def between(self, number: int, bins: NDArray[np.int64], share: Floats) -> Floats:
         """Values at shares, 0 … 1, of their bins, (N,)."""
@@ -71,7 +74,7 @@ class Binning:
     def surprise(self, number: int, bins: NDArray[np.int64], column: NDArray[Any]) -> Floats:
         """− log p(x | b), (N,)."""
         finite = self.edges[number]
-        used = int(np.isfinite(finite).sum()) + 1
+        used = int((finite < FAR).sum()) + 1
         knots = self.knots[number, :used]
         unit = max(float(knots.std()), 1e-3)
         low, high = knots[:, 0], knots[:, -1]

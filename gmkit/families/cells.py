@@ -20,6 +20,9 @@ from gmkit.fields import GOES_ON, Categorical, Space
 _CLASSES = 256
 """Classes that an element may have which tells that another is idle."""
 _FACTS = 2 + _CLASSES
+_NEAR = 0.05
+"""Standard deviation of what is around a bin, as a part of all bins."""
+_NONE = 1e-30
 Doubles = NDArray[np.float64]
 
 
@@ -133,3 +136,17 @@ class Cells:
         for place, used in zip(self.real, self.binning.used, strict=True):
             counts[self.starts[place] :][: len(used)][~used] = 0.0
         return self.shares(counts[:, None])
+
+    def around(self, counts: NDArray[Any], shares: NDArray[Any]) -> NDArray[np.float32]:
+        """Counts (cells, K) of real elements as shares, as those of the bins around have it, for
+        data of ``shares`` (cells, 1); of other elements 0:  m_c Σ_b w_cb n_b / Σ_b w_cb m_b."""
+        found = np.zeros(counts.shape, np.float32)
+        bins = np.arange(self.bins)
+        near = np.exp(-0.5 * ((bins[:, None] - bins) / (_NEAR * self.bins)) ** 2)
+        near = near.astype(np.float32)
+        for place in self.real:
+            part = slice(self.starts[place], self.starts[place] + self.bins)
+            expected = np.maximum(near @ shares[part], _NONE)
+            told = shares[part] * (near @ counts[part]) / expected
+            found[part] = told / np.maximum(told.sum(0), _NONE)
+        return found

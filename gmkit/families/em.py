@@ -1,14 +1,16 @@
 """Expectation maximisation of a mixture of independent elements, over sparse records.
 
     E   q(k|x) ∝ π_k Π_v p(x_v | k)
-    M   p(c | k) = (n_ck + a m_c) / (n_k + a),   π_k = (n_k + ½) / (N + ½ K),   n: expected counts
+    M   p(c | k) = (n_ck + a m_c + b s_ck) / (n_k + a + b),   π_k = (n_k + ½) / (N + ½ K)
 
-(Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm".)
+(Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm"), with n the
+expected counts, m the data's shares, and for bins s the class's own shares as those around have
+them (b is 0 for classes): smoothing within EM (Silverman et al. 1990, "A smoothed EM approach").
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,18 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
+class Prior(NamedTuple):
+    """How many records' worth of the data's shares, a, and of the bins around, b."""
+
+    alike: float
+    near: float
+
+
 def em_round(
-    rows: Any, cells: Cells, pull: Floats, tables: Floats, weights: Doubles
+    rows: Any, cells: Cells, shares: Floats, prior: Prior, tables: Floats, weights: Doubles
 ) -> tuple[Floats, Doubles]:
-    """Tables (cells, K) and weights (K,) after a round over ``rows`` (N, cells). ``pull``: counts
-    that the prior adds, a m, (cells, 1)."""
+    """Tables (cells, K) and weights (K,) after a round over ``rows`` (N, cells). ``shares``: m,
+    (cells, 1)."""
     log, ahead = logs(tables), logs(weights)
     counts, found = np.zeros_like(tables), np.full(len(weights), 0.5)
     for start in range(0, rows.shape[0], CHUNK):
@@ -35,7 +44,8 @@ def em_round(
         posterior = softmax(part @ log + ahead)[0]
         counts += part.T @ posterior
         found += posterior.sum(0)
-    return cells.shares(counts + pull), found / found.sum()
+    counts += prior.alike * shares + prior.near * cells.around(counts, shares)
+    return cells.shares(counts), found / found.sum()
 
 
 def likely(rows: Any, tables: Floats, weights: Doubles) -> Doubles:

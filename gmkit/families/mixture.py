@@ -5,9 +5,8 @@
 The latent class model (Lazarsfeld & Henry 1968). With the posterior itself as q, the ELBO of a VAE
 is log p(x), and raising it in q and in p by turns is EM (Dempster et al. 1977; Neal & Hinton 1998,
 "A view of the EM algorithm", eq. 7): no gradients. Real elements are bins (``families.binning``).
-Each p(c | k) is drawn to the element's shares m_c in the data by a Dirichlet prior:
-
-    p(c | k) = (n_ck + a m_c) / (n_k + a),   n: expected counts, a: ``prior``
+Each p(c | k) is drawn to the data's shares by a Dirichlet prior, and, of bins, to those around them
+(``families.em``).
 
 K doubles, each class parting in two, as long as records held out gain by it. What is not known of
 a record, and what tells nothing (``families.cells``), is left out of the product: so conditions and
@@ -28,7 +27,7 @@ from gmkit.codecs import Batch
 from gmkit.errors import ConfigError
 from gmkit.families.cells import Cells
 from gmkit.families.elements import Elementwise, Mask, Matrix, as_batch, plain_surprise
-from gmkit.families.em import CHUNK, LEAST, Doubles, Floats, em_round, likely, logs, softmax
+from gmkit.families.em import CHUNK, LEAST, Doubles, Floats, Prior, em_round, likely, logs, softmax
 from gmkit.families.family import FamilyConfig, Step
 from gmkit.families.latents import latent_name
 from gmkit.fields import Field as SpaceField
@@ -36,11 +35,17 @@ from gmkit.fields import FieldScores, Real, Space
 from gmkit.trunks import TrunkConfig
 
 _HELD_OUT = 10
-"""One record in so many tells whether more classes are better."""
+"""One record in so many tells whether more classes are better;"""
+_HELD_LEAST = 500
+"""of few records so many, or a quarter."""
 _CELLS = 1 << 24
 """Numbers that all tables hold, at most."""
 _APART = 0.5
 """Standard deviation of log p(c | k) between the halves of a class, at first."""
+_RECORDS = 8
+"""For each class, at least."""
+_FEW = 20_000
+"""Records of which more rounds are made."""
 _LAST = 3
 """Rounds over all records, held-out ones too."""
 
@@ -51,7 +56,10 @@ class MixtureConfig(FamilyConfig):
     classes: int = Field(512, ge=1, le=16_384, description="latent classes, at most")
     bins: int = Field(64, ge=2, le=1024, description="bins of a real element, at most")
     prior: float = Field(4.0, gt=0, le=1e4, description="records that a class has beforehand")
-    passes: int = Field(5, ge=1, le=1000, description="rounds over the records, per doubling")
+    smooth: float = Field(
+        64.0, ge=0, le=1e4, description="records beforehand that fall as the bins around have it"
+    )
+    passes: int = Field(3, ge=1, le=1000, description="rounds over the records, per doubling")
     rows: int = Field(200_000, ge=100, description="records learned from, at most")
 
 
@@ -114,27 +122,27 @@ class Mixture(Elementwise):
             self._keep(edges=edges, knots=knots, idle=idle)
         rows = self._rows(matrix, np.ones(matrix.shape, bool))
         shares = self.cells.marginal(rows)
-        pull = self.config.prior * shares
-        held = len(matrix) // _HELD_OUT
+        prior = Prior(self.config.prior, self.config.smooth)
+        held = max(len(matrix) // _HELD_OUT, min(len(matrix) // 4, _HELD_LEAST))
         if not begun:
             told = likely(rows[:held], shares, np.ones(1))
             self._adopt(shares, np.ones(1), _mean(told))
             return
         tables, weights = self.values.cpu().numpy(), self.weights.cpu().numpy()
         more = 2 * len(weights)
-        if held and more.bit_length() <= self._most and more <= len(matrix) - held:
+        if more.bit_length() <= self._most and _RECORDS * more <= len(matrix) - held:
             noise = rng.normal(scale=_APART, size=(len(tables), more)).astype(np.float32)
             new = self.cells.shares(np.repeat(tables, 2, 1) * np.exp(noise))
             parts = np.repeat(weights / 2, 2)
-            for _ in range(self.config.passes):
-                new, parts = em_round(rows[held:], self.cells, pull, new, parts)
+            for _ in range(self.config.passes * min(8, 1 + _FEW // len(matrix))):
+                new, parts = em_round(rows[held:], self.cells, shares, prior, new, parts)
             told = likely(rows[:held], new, parts)
             gain = told - likely(rows[:held], tables, weights)
-            if gain.mean() > gain.std() / np.sqrt(held):
+            if gain.mean() > 0:
                 self._adopt(new, parts, _mean(told))
                 return
         for _ in range(_LAST):
-            tables, weights = em_round(rows, self.cells, pull, tables, weights)
+            tables, weights = em_round(rows, self.cells, shares, prior, tables, weights)
         self._adopt(tables, weights, float(self.state[0]), done=True)
 
     def _adopt(self, tables: Floats, weights: Doubles, told: float, done: bool = False) -> None:
