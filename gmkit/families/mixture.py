@@ -29,6 +29,7 @@ from gmkit.families.cells import Cells
 from gmkit.families.elements import Elementwise, Mask, Matrix, as_batch, plain_surprise
 from gmkit.families.em import CHUNK, LEAST, Doubles, Floats, Prior, em_round, likely, logs, softmax
 from gmkit.families.family import FamilyConfig, Step
+from gmkit.families.inverse import ends, one_of, without
 from gmkit.families.latents import latent_name
 from gmkit.fields import Field as SpaceField
 from gmkit.fields import FieldScores, Real, Space
@@ -181,7 +182,7 @@ class Mixture(Elementwise):
         weights = self.weights.cpu().numpy()[None]
         if known.any():
             weights = self._posterior(values, known)
-        return self._drawn(_one_of(weights, len(values), rng), values, known, rng, temperature)
+        return self._drawn(one_of(weights, len(values), rng), values, known, rng, temperature)
 
     def _drawn(
         self,
@@ -194,12 +195,12 @@ class Mixture(Elementwise):
         """x ~ p(x | k)."""
         cells, found = self._laid_out, np.array(values)
         going = cells.going(values, known)
-        for place, ends in enumerate(self._ends(temperature)):
+        for place, own in enumerate(self._ends(temperature)):
             size, chance = int(cells.sizes[place]), rng.random(len(values))
             if place in going:
                 last, open_ = going[place]
-                chance = np.where(open_, _without(last, ends, classes * size, chance), chance)
-            codes = np.searchsorted(ends, classes + chance, "right") - classes * size
+                chance = np.where(open_, without(last, own, classes, chance), chance)
+            codes = np.searchsorted(own, classes + chance, "right") - classes * size
             drawn: NDArray[Any] = codes.clip(0, size - 1)
             if place in cells.real:
                 share = 0.5 + (rng.random(len(values)) - 0.5) * min(temperature, 1.0)
@@ -212,18 +213,10 @@ class Mixture(Elementwise):
         return found
 
     def _ends(self, temperature: float) -> list[Doubles]:
-        """Of each element k + Σ_{c' ≤ c} p(c' | k), for all k and c, ascending."""
+        """As of ``ends``."""
         if temperature not in self._cached:
-            tables = self.values.cpu().numpy().astype(np.float64)
-            if temperature != 1:
-                log = np.log(np.maximum(tables, LEAST))
-                most = np.maximum.reduceat(log, self.cells.starts, axis=0)
-                tables = np.exp(
-                    (log - np.repeat(most, self.cells.sizes, 0)) / max(temperature, 1e-6)
-                )
-            sums = [part.T.cumsum(1) for part in np.split(tables, self.cells.starts[1:])]
-            every = np.arange(len(self.weights))[:, None]
-            self._cached = {temperature: [(s / s[:, -1:] + every).ravel() for s in sums]}
+            tables = self.values.cpu().numpy()
+            self._cached = {temperature: ends(tables, self.cells.starts, temperature)}
         return self._cached[temperature]
 
     # ------------------------------------------------------------ judging
@@ -309,7 +302,7 @@ class Mixture(Elementwise):
         seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
         draws = np.random.default_rng(seed)
         nothing = np.zeros((len(latent), len(self.variables)), np.float32)
-        classes = _one_of(shares, len(latent), draws)
+        classes = one_of(shares, len(latent), draws)
         drawn = self._drawn(classes, nothing, nothing > 0, draws, temperature)
         columns = torch.from_numpy(drawn[:, self.conditions :]).to(self.values.device)
         return as_batch(self.space, self.variables[self.conditions :], columns.unbind(1))
@@ -322,26 +315,6 @@ class Mixture(Elementwise):
 
 def _mean(told: Doubles) -> float:
     return float(told.mean()) if len(told) else 0.0
-
-
-def _one_of(shares: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A class for each of ``count`` records, of shares (N, K) or (1, K)."""
-    ends, chance = shares.cumsum(1), rng.random(count)
-    if len(shares) == 1:
-        found = np.searchsorted(ends[0], chance * ends[0, -1], "right")
-    else:
-        found = (ends <= (chance * ends[:, -1])[:, None]).sum(1)
-    return np.asarray(found.clip(max=shares.shape[1] - 1))
-
-
-def _without(last: int, ends: Doubles, begin: NDArray[np.int64], chance: Doubles) -> Doubles:
-    """A chance in [0, 1) as one that never falls to class ``last``; ``begin``: where the cells of
-    each record's class begin in ``ends``."""
-    own = np.floor(ends[begin])
-    above = ends[begin + last] - own
-    below = ends[begin + last - 1] - own if last else np.zeros(len(begin))
-    rest = chance * (1 - above + below)
-    return np.asarray(np.where(rest >= below, rest + above - below, rest))
 
 
 def _distribution(latent: Tensor) -> Floats:
