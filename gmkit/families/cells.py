@@ -22,6 +22,7 @@ _CLASSES = 256
 _FACTS = 2 + _CLASSES
 _NEAR = 0.05
 """Standard deviation of what is around a bin, as a part of all bins."""
+_BINNED = 4.0
 _NONE = 1e-30
 Doubles = NDArray[np.float64]
 
@@ -35,8 +36,13 @@ class Cells:
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.total = int(self.sizes.sum())
         kinds = [v.kind for v in variables]
+        own = [_BINNED if k == "real" else size for k, size in zip(kinds, self.sizes, strict=True)]
+        self.weight = np.repeat(np.array(own, np.float32), self.sizes)[:, None]
+        """(cells, 1): the number of an element's classes, by which a prior weighs: of bins, which
+        have those around them, a few."""
         self.real = {i: n for n, i in enumerate(i for i, k in enumerate(kinds) if k == "real")}
         """Place of a real element → its number among these."""
+        self.binned = np.repeat([k == "real" for k in kinds], self.sizes)[:, None]
         self._sequences = [
             (f.end, [i for i, v in enumerate(variables) if v.field == name])
             for name, f in space.fields.items()

@@ -26,7 +26,8 @@ Doubles = NDArray[np.float64]
 
 
 class Prior(NamedTuple):
-    """How many records' worth of the data's shares, a, and of the bins around, b."""
+    """How many records' worth of the data's shares for each value, a / C of an element of C values,
+    and of the bins around, b."""
 
     alike: float
     near: float
@@ -44,8 +45,35 @@ def em_round(
         posterior = softmax(part @ log + ahead)[0]
         counts += part.T @ posterior
         found += posterior.sum(0)
-    counts += prior.alike * shares + prior.near * cells.around(counts, shares)
+    counts += prior.alike * cells.weight * shares + prior.near * cells.around(counts, shares)
     return cells.shares(counts), found / found.sum()
+
+
+def parted(
+    rows: Any,
+    cells: Cells,
+    shares: Floats,
+    tables: Floats,
+    weights: Doubles,
+    rng: np.random.Generator,
+) -> Floats:
+    """Tables (cells, 2K) of twice as many classes: each class drawn half way to two of its records,
+    for noise alone would be smoothed away."""
+    count = len(weights)
+    some = rows[rng.permutation(rows.shape[0])[: 32 * count]]
+    posterior = softmax(some @ logs(tables) + logs(weights))[0]
+    chance = rng.random((len(posterior), 1))
+    member = (posterior.cumsum(1) < chance).sum(1).clip(max=count - 1)
+    order = np.argsort(member, kind="stable")
+    begins = np.searchsorted(member[order], np.arange(count))
+    many = np.bincount(member, minlength=count)
+    chosen = rng.integers(len(order), size=2 * count)  # of a class without any, others
+    for half in (0, 1):
+        have = many > half
+        chosen[half::2][have] = order[begins[have] + half]
+    seeds = some[chosen].T.toarray()
+    near = cells.around(seeds, shares)
+    return cells.shares(np.repeat(tables, 2, 1) + np.where(cells.binned, near, seeds))
 
 
 def likely(rows: Any, tables: Floats, weights: Doubles) -> Doubles:

@@ -27,7 +27,18 @@ from gmkit.codecs import Batch
 from gmkit.errors import ConfigError
 from gmkit.families.cells import Cells
 from gmkit.families.elements import Elementwise, Mask, Matrix, as_batch, plain_surprise
-from gmkit.families.em import CHUNK, LEAST, Doubles, Floats, Prior, em_round, likely, logs, softmax
+from gmkit.families.em import (
+    CHUNK,
+    LEAST,
+    Doubles,
+    Floats,
+    Prior,
+    em_round,
+    likely,
+    logs,
+    parted,
+    softmax,
+)
 from gmkit.families.family import FamilyConfig, Step
 from gmkit.families.inverse import ends, one_of, without
 from gmkit.families.latents import latent_name
@@ -41,10 +52,12 @@ _HELD_LEAST = 500
 """of few records so many, or a quarter."""
 _CELLS = 1 << 24
 """Numbers that all tables hold, at most."""
-_APART = 0.5
-"""Standard deviation of log p(c | k) between the halves of a class, at first."""
 _RECORDS = 8
 """For each class, at least."""
+_CLEAR = 16
+"""Classes from which on one doubling without gain is enough to stop;"""
+_TRIES = 3
+"""before, so many."""
 _FEW = 20_000
 """Records of which more rounds are made."""
 _LAST = 3
@@ -56,7 +69,9 @@ class MixtureConfig(FamilyConfig):
 
     classes: int = Field(512, ge=1, le=16_384, description="latent classes, at most")
     bins: int = Field(64, ge=2, le=1024, description="bins of a real element, at most")
-    prior: float = Field(4.0, gt=0, le=1e4, description="records that a class has beforehand")
+    prior: float = Field(
+        0.5, gt=0, le=1e4, description="records a latent class has beforehand for each value"
+    )
     smooth: float = Field(
         64.0, ge=0, le=1e4, description="records beforehand that fall as the bins around have it"
     )
@@ -130,17 +145,19 @@ class Mixture(Elementwise):
             self._adopt(shares, np.ones(1), _mean(told))
             return
         tables, weights = self.values.cpu().numpy(), self.weights.cpu().numpy()
-        more = 2 * len(weights)
-        if more.bit_length() <= self._most and _RECORDS * more <= len(matrix) - held:
-            noise = rng.normal(scale=_APART, size=(len(tables), more)).astype(np.float32)
-            new = self.cells.shares(np.repeat(tables, 2, 1) * np.exp(noise))
-            parts = np.repeat(weights / 2, 2)
+        before = likely(rows[:held], tables, weights)
+        new, parts = tables, weights
+        for _ in range(1 if len(weights) >= _CLEAR else _TRIES):
+            more = 2 * len(parts)
+            if more.bit_length() > self._most or _RECORDS * more > len(matrix) - held:
+                break
+            new = parted(rows[held:], self.cells, shares, new, parts, rng)
+            parts = np.repeat(parts / 2, 2)
             for _ in range(self.config.passes * min(8, 1 + _FEW // len(matrix))):
                 new, parts = em_round(rows[held:], self.cells, shares, prior, new, parts)
             told = likely(rows[:held], new, parts)
-            gain = told - likely(rows[:held], tables, weights)
-            if gain.mean() > 0:
-                self._adopt(new, parts, _mean(told))
+            if told.mean() > before.mean():
+                self._adopt(new, parts, float(told.mean()))
                 return
         for _ in range(_LAST):
             tables, weights = em_round(rows, self.cells, shares, prior, tables, weights)
