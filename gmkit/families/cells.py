@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmkit.families.binning import Binning, binned
-from gmkit.families.elements import Mask, Matrix, Variable
+from gmkit.families.elements import SETTLERS, Mask, Matrix, Variable, settled
 from gmkit.fields import GOES_ON, Categorical, Space
 
-_CLASSES = 256
-"""Classes that an element may have which tells that another is idle."""
-_FACTS = 2 + _CLASSES
+_FACTS = 2 + SETTLERS
 _NEAR = 0.05
 """Standard deviation of what is around a bin, as a part of all bins."""
 _BINNED = 4.0
@@ -67,21 +65,14 @@ class Cells:
     def _idle_of(self, matrix: Matrix, place: int) -> Doubles:
         found = np.zeros(_FACTS)
         found[0] = -1
-        values, counts = np.unique(matrix[:, place], return_counts=True)
-        if len(values) < 2 or counts.max() * self.bins < len(matrix):
-            return found
-        value, least = values[counts.argmax()], len(matrix)
-        here = matrix[:, place] == value
-        for other, size in enumerate(self.sizes.tolist()):
-            if other in self.real or size > _CLASSES:
-                continue
-            codes = matrix[:, other].astype(np.int64)
-            every = np.bincount(codes, minlength=size)
-            always = (np.bincount(codes[here], minlength=size) == every) & (every > 0)
-            rest = int((here & ~always[codes]).sum())
-            if rest < least and rest * self.bins <= every[~always].sum():
-                least = rest
-                found[:2], found[2 : 2 + size] = (other, value), always
+        others = {
+            i: (matrix[:, i].astype(np.int64), size)
+            for i, size in enumerate(self.sizes.tolist())
+            if i not in self.real and size <= SETTLERS
+        }
+        facts = settled(matrix[:, place], others)
+        if facts is not None:
+            found[:2], found[2 : 2 + len(facts[2])] = facts[:2], facts[2]
         return found
 
     def idles(self, place: int, matrix: Matrix, known: Mask) -> NDArray[np.bool_]:
