@@ -15,7 +15,6 @@ from gmkit.config import merge
 from gmkit.errors import DataError, TrainingError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.temporary import Temporary
-from gmkit.training.budget import format_duration
 from gmkit_augmentation.domain import ONE_PASS
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class Learned(Temporary):
         told = (self.run.manifest.model_extra or {}).get("steps")
         if told == 0 and self.plan.time_budget is not None:
             raise TrainingError(
-                f"the time budget of {format_duration(self.plan.time_budget)} was used up before "
+                f"the time budget of {self.plan.time_budget:g} s was used up before "
                 f"{self.plan.model} learned anything, so there are no rows to write",
                 hint=f"Give more time, or take --model {MODEL}, which takes seconds.",
             )

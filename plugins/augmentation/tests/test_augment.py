@@ -287,7 +287,7 @@ def test_a_budget_too_short_to_learn_anything_writes_no_noise(run: Run, stored: 
     outcome = run("augment", stored, "--model", "vae", "--time-budget", "0.01s", "--no-report")
     assert outcome.code == 1
     told = re.sub(r"[│\s]+", " ", outcome.err)
-    assert "the time budget of 0.01s was used up before vae learned anything" in told
+    assert "the time budget of 0.01 s was used up before vae learned anything" in told
     assert not stored.with_name("orders.augmented.parquet").exists()
 
 
