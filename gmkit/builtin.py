@@ -42,6 +42,12 @@ def gmkit_register_families() -> list[FamilyInfo]:
             capabilities=frozenset({"log_prob", "complete"}),
         ),
         FamilyInfo(
+            name="mixture",
+            summary="VAE of one latent class, exact posterior, by EM: tables in seconds",
+            loader="gmkit.families.mixture:Mixture",
+            capabilities=frozenset({"log_prob", "reconstruct", "encode", "complete"}),
+        ),
+        FamilyInfo(
             name="copula",
             summary="Gaussian copula: exact marginals, one correlation matrix",
             loader="gmkit.families.copula:Copula",

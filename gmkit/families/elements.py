@@ -83,6 +83,32 @@ def kept(drawn: Tensor, given: Tensor | None, mask: Tensor | None) -> Tensor:
     return copy
 
 
+SETTLERS = 256
+"""Classes that an element may have which settles another."""
+_SELDOM = 64
+
+
+def settled(
+    column: NDArray[Any], others: Mapping[int, tuple[NDArray[np.int64], int]]
+) -> tuple[int, float, NDArray[np.bool_]] | None:
+    """Whether a real element (N,) has one value wherever a class element is of certain classes, and
+    hardly elsewhere: as codecs write 0 where a number is missing, or a repeated one that is a
+    class. ``others``: number → classes (N,), how many there are. Returns the number of the best,
+    the value, and which classes (size,)."""
+    values, counts = np.unique(column, return_counts=True)
+    if len(values) < 2 or counts.max() * _SELDOM < len(column):
+        return None
+    value = values[counts.argmax()]
+    here, least, found = column == value, len(column), None
+    for number, (codes, size) in others.items():
+        every = np.bincount(codes, minlength=size)
+        always = (np.bincount(codes[here], minlength=size) == every) & (every > 0)
+        rest = int((here & ~always[codes]).sum())
+        if rest < least and rest * _SELDOM <= every[~always].sum():
+            least, found = rest, (number, float(value), always)
+    return found
+
+
 class Elementwise(Family):
     """A family that learns all elements at once, in one step without gradients."""
 

@@ -95,23 +95,32 @@ class Tree(nn.Module):
         known: Mapping[int, tuple[Variable, NDArray[np.float32]]],
         leaf: int,
         seed: int,
+        settler: tuple[int, float, NDArray[np.bool_]] | None = None,
     ) -> None:
         """Learn ``target`` (N,) from ``inputs``, numbers of ``known`` variables with their values;
-        ``leaf``: least training values in one."""
+        ``leaf``: least training values in one. ``settler``, as of ``settled``: the first node asks
+        for it, and all others are learned from the rows that it leaves open."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         rng = np.random.default_rng(seed)
         split = self._split_target(target, rng)
         columns, codes, code_start = [], [np.empty(0, np.float32)], []
+        rows = np.ones(len(target), bool)
+        if settler is not None:
+            inputs = [*(number for number in inputs if number != settler[0]), settler[0]]
+            rows = ~settler[2][known[settler[0]][1].astype(np.int64)]
         for number in inputs:
             variable, values = known[number]
             code_start.append(-1)
             if variable.kind == "class":
                 table = _class_codes(values.astype(np.int64), variable.size, split)
+                if settler is not None and number == settler[0]:
+                    table = np.where(settler[2], table.min() - 2, table)
                 code_start[-1] = sum(map(len, codes))
                 codes.append(table)
                 values = table[values.astype(np.int64)]
-            columns.append(values)
+            columns.append(values[rows])
+        target, split = target[rows], split[rows]
         features = np.stack(columns, axis=1) if columns else np.zeros((len(target), 1), np.float32)
         kind = DecisionTreeClassifier if split.dtype.kind == "i" else DecisionTreeRegressor
         options = {"criterion": "entropy"} if split.dtype.kind == "i" else {}
@@ -126,21 +135,28 @@ class Tree(nn.Module):
         member = model.apply(features)
         order = np.lexsort((target, member))
         counts = np.bincount(member, minlength=nodes.node_count)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        own = np.arange(len(counts))
+        parts = {
+            "feature": np.maximum(nodes.feature, 0),
+            "threshold": nodes.threshold,
+            "left": np.where(nodes.children_left < 0, own, nodes.children_left),
+            "right": np.where(nodes.children_right < 0, own, nodes.children_right),
+            "count": counts,
+        }
+        held = target[order]
+        if settler is not None:
+            parts = _grafted(parts, len(inputs) - 1, float(codes[-1].min()) + 1)
+            held = np.concatenate([np.array([settler[1]], np.float32), held])
         self._keep(
-            feature=np.maximum(nodes.feature, 0),
-            threshold=nodes.threshold,
-            left=np.where(nodes.children_left < 0, np.arange(len(counts)), nodes.children_left),
-            right=np.where(nodes.children_right < 0, np.arange(len(counts)), nodes.children_right),
-            start=starts,
-            count=counts,
+            **parts,
+            start=np.cumsum(parts["count"]) - parts["count"],
             inputs=np.array(inputs, dtype=np.int64),
             codes=np.concatenate(codes),
             code_start=np.array(code_start, dtype=np.int64),
             line=np.unique(target) if self.variable.kind == "real" else np.empty(0),
         )
         self.values = nn.Parameter(
-            torch.from_numpy(target[order]).to(self.values.device), requires_grad=False
+            torch.from_numpy(held).to(self.values.device), requires_grad=False
         )
         self._shares = self._compiled = self._used = None
         self._checked = False
@@ -325,6 +341,16 @@ def compiled_tree(
     state = {"max_depth": len(feature), "node_count": len(feature), "nodes": nodes}
     tree.__setstate__({**state, "values": values})
     return tree
+
+
+def _grafted(
+    parts: Mapping[str, NDArray[Any]], column: int, threshold: float
+) -> dict[str, NDArray[Any]]:
+    """Nodes behind a new first one: below ``threshold`` in ``column`` a leaf of one value."""
+    ahead = {"feature": [column, 0], "threshold": [threshold, 0.0], "count": [0, 1]}
+    ahead |= {"left": [1, 1], "right": [2, 1]}
+    behind = {name: part + 2 * (name in ("left", "right")) for name, part in parts.items()}
+    return {name: np.concatenate([ahead[name], part]) for name, part in behind.items()}
 
 
 def _class_codes(classes: NDArray[np.int64], size: int, split: NDArray[Any]) -> NDArray[np.float32]:

@@ -22,7 +22,15 @@ from torch import Tensor, nn
 
 from gmkit.codecs import Batch
 from gmkit.errors import ArtifactError, ConfigError, did_you_mean
-from gmkit.families.elements import Variable, as_batch, element, kept, variables
+from gmkit.families.elements import (
+    SETTLERS,
+    Variable,
+    as_batch,
+    element,
+    kept,
+    settled,
+    variables,
+)
 from gmkit.families.family import Family, FamilyConfig, Step
 from gmkit.families.tree import Tree
 from gmkit.fields import FieldScores, Space
@@ -103,12 +111,20 @@ class Trees(Family):
         target = known.pop(number)[1]
         inputs = self._inputs(target, known)
         seed = int(torch.randint(2**31, (), generator=step.rng, device=step.rng.device))
-        tree.fit(target, inputs, known, self.config.leaf, seed)
+        settler = self._settled(target, known) if tree.variable.kind == "real" else None
+        tree.fit(target, inputs, known, self.config.leaf, seed, settler)
         device = tree.values.device
         columns = {i: (v, torch.from_numpy(x).to(device)) for i, (v, x) in known.items()}
         node = tree.leaf(columns, len(target))
         loss = -tree.log_prob(node, torch.from_numpy(target).to(device)).mean()
         return {"loss": loss, "trees": torch.tensor(float(place + 1))}
+
+    def _settled(
+        self, target: NDArray[np.float32], known: Mapping[int, tuple[Variable, NDArray[np.float32]]]
+    ) -> tuple[int, float, NDArray[np.bool_]] | None:
+        """As of ``settled``, by elements of few classes without order."""
+        few = {i: (v, x) for i, (v, x) in known.items() if v.kind == "class" and v.size <= SETTLERS}
+        return settled(target, {i: (x.astype(np.int64), v.size) for i, (v, x) in few.items()})
 
     def _inputs(
         self, target: NDArray[np.float32], known: Mapping[int, tuple[Variable, NDArray[np.float32]]]

@@ -143,3 +143,18 @@ def test_a_state_of_another_shape_is_refused(model: Trees) -> None:
 def test_trees_are_no_part_of_a_stack() -> None:
     with pytest.raises(ConfigError, match=r"model 'trees' learns by itself"):
         stack(VAE, Trees, "vae", "trees")
+
+
+def test_a_value_that_a_class_settles_stays_with_that_class() -> None:
+    """As codecs have it: 0, the middle of a number, where ``kind`` says that it is missing."""
+    draws = rng(3)
+    kind = (torch.rand(4000, generator=draws) < 0.07).long()
+    y = torch.randn(4000, generator=draws)
+    x = torch.where(kind == 1, 0.0, y + 0.3 * torch.randn(4000, generator=draws))
+    space = Space({"y": Real(), "kind": Categorical(size=2), "x": Real()})
+    drawn = learned(space, {"y": y, "kind": kind, "x": x}).sample(4000, None, rng())
+    plain = drawn["kind"] == 0
+    spike = (drawn["x"][plain & (drawn["y"].abs() > 1.2)].abs() < 0.01).float().mean()
+    assert spike < 0.005
+    assert float(drawn["x"][~plain].abs().max()) < 0.01
+    assert abs(float(plain.float().mean()) - 0.93) < 0.02

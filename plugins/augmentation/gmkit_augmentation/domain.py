@@ -15,7 +15,7 @@ from gmkit.domain import Domain
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-ONE_PASS = frozenset({"trees", "copula", "smote", "noise"})
+ONE_PASS = frozenset({"trees", "mixture", "copula", "smote", "noise"})
 """Families that learn without gradients."""
 _SHOWN = 12
 """Columns of a preview."""

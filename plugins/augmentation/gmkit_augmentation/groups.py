@@ -242,7 +242,7 @@ class Groups:
 
         found = drawn(np.arange(count), seed)
         constants = heads.select(self.constant).take(pa.array(active))
-        for number in range(ROUNDS):  # orderings that hold in the data hold in new rows
+        for number in range(ROUNDS):  # what holds in the data holds in new rows
             wrong = np.flatnonzero(~self._in_order(constants, found))
             if not len(wrong):
                 break
@@ -254,7 +254,7 @@ class Groups:
         return found
 
     def _in_order(self, constants: pa.RecordBatch, steps: pa.RecordBatch) -> Mask:
-        """Rows that keep every ordering, (N,)."""
+        """Rows that keep every ordering, and whose sums can be put right, (N,)."""
         arrays = [*constants.columns, *steps.columns]
         names = [*constants.schema.names, *steps.schema.names]
         rows = pa.RecordBatch.from_arrays(arrays, names)
@@ -262,6 +262,9 @@ class Groups:
         for rule in self._rules.ordered:
             if rule.low in names and rule.high in names:
                 kept &= rule.mask(rows)
+        for total in self._rules.sums:  # put right later, where they lie within the data's range
+            if total.bounds.keys() <= set(names):
+                kept &= total.mask(total.repaired(rows, frozenset()))
         return kept
 
     def _known(self, name: str, column: pa.Array) -> pa.Array:

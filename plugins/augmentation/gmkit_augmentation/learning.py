@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
-from gmkit.errors import DataError, did_you_mean
+from gmkit.errors import DataError, TrainingError, did_you_mean
 from gmkit.observer import Observer
 from gmkit.temporary import Temporary
 from gmkit_augmentation.domain import ONE_PASS
@@ -85,9 +85,20 @@ class Learned(Temporary):
                 time_budget=plan.time_budget,
                 observer=observer,
             )
+            self._check_begun()
         except BaseException:
             self.close()
             raise
+
+    def _check_begun(self) -> None:
+        """Raise TrainingError where the time was over before anything was learned."""
+        told = (self.run.manifest.model_extra or {}).get("steps")
+        if told == 0 and self.plan.time_budget is not None:
+            raise TrainingError(
+                f"the time budget of {self.plan.time_budget:g} s was used up before "
+                f"{self.plan.model} learned anything, so there are no rows to write",
+                hint=f"Give more time, or take --model {MODEL}, which takes seconds.",
+            )
 
     @property
     def compared(self) -> pa.Table:

@@ -88,6 +88,9 @@ def page(
     sheet.key()
     charts = [_column_chart(n, real, synthetic, found.shapes.get(n, 0.0)) for n in names[:_MOST]]
     sheet.charts(charts)
+    untold = [f"{n} ({told})" for n, told in result.columns.items() if n not in names]
+    if untold:
+        sheet.say(f"Not shown, for nothing is learned of them: {'; '.join(untold)}.")
     if len(names) > 1:
         features = Features(real)
         gap = correlations(synthetic, features) - correlations(real, features)
@@ -171,11 +174,13 @@ def _ends(edges: NDArray[np.float64], kind: pa.DataType) -> list[str]:
 
 
 def _text(value: float, kind: pa.DataType) -> str:
-    """A number as the column shows it: dates as dates."""
-    if is_number(kind) and pa.types.is_temporal(kind):
-        shown = from_numbers(np.array([value], np.float64), np.ones(1, bool), kind)
-        return str(shown[0])[:10]
-    return f"{value:.4g}"
+    """A working number as the column shows it: dates as dates, decimals with their point."""
+    if not is_number(kind) or not (
+        pa.types.is_temporal(kind) or pa.types.is_decimal(kind) or pa.types.is_uint64(kind)
+    ):
+        return f"{value:.4g}"
+    shown = from_numbers(np.array([value], np.float64), np.ones(1, bool), kind)[0]
+    return str(shown)[:10] if pa.types.is_temporal(kind) else f"{float(shown.as_py()):.4g}"
 
 
 def _projection(real: pa.Table, synthetic: pa.Table) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from gmkit_augmentation.report import _text
 
 ORIGIN = "_gmkit_origin"
 Run = Callable[..., Any]
@@ -196,6 +198,7 @@ def test_the_report_holds_all_it_shows(run: Run, stored: Path) -> None:
     facts = outcome.json
     page = Path(facts["report"]).read_text()
     assert page.count("<svg") == 10 + 2  # columns but identifier and note, heat map, projection
+    assert "Not shown, for nothing is learned of them: " in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
     assert facts["figures"]["column_shapes"] > 0.85
@@ -205,7 +208,22 @@ def test_the_report_holds_all_it_shows(run: Run, stored: Path) -> None:
     assert all(entry["text"].endswith((".", ".'")) for entry in facts["sentences"])
 
 
-@pytest.mark.parametrize("model", ["vae", "diffusion", "gan"])
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (16588, pa.decimal128(12, 2), "165.9"),
+        (-(2.0**62), pa.uint64(), "4.612e+18"),
+        (18262, pa.date32(), "2020-01-01"),
+        (3.14159, pa.float64(), "3.142"),
+    ],
+)
+def test_charts_are_labelled_in_the_columns_units(
+    value: float, kind: pa.DataType, text: str
+) -> None:
+    assert _text(value, kind) == text
+
+
+@pytest.mark.parametrize("model", ["vae", "diffusion", "gan", "mixture"])
 def test_other_families_work_through_the_same_door(run: Run, stored: Path, model: str) -> None:
     words = ["--model", model, "--set", "training.steps=20", "--set", "trunk.width=16", "-n", 30]
     found = synthetic(augmented(run, stored, *words, "--where", "city=Oslo"))
@@ -263,6 +281,14 @@ def test_how_many_threads_draw_changes_nothing(
         augmented(run, stored, "-n", 60_000, out=f"{workers}.parquet")
         files.append(stored.with_name(f"{workers}.parquet").read_bytes())
     assert files[0] == files[1]
+
+
+def test_a_budget_too_short_to_learn_anything_writes_no_noise(run: Run, stored: Path) -> None:
+    outcome = run("augment", stored, "--model", "vae", "--time-budget", "0.01s", "--no-report")
+    assert outcome.code == 1
+    told = re.sub(r"[│\s]+", " ", outcome.err)
+    assert "the time budget of 0.01 s was used up before vae learned anything" in told
+    assert not stored.with_name("orders.augmented.parquet").exists()
 
 
 def test_private_training_tells_its_figures(run: Run, stored: Path) -> None:

@@ -58,7 +58,9 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, {"owner": "me"}))
 
 
-@given(tables(), st.integers(0, 30), st.sampled_from(["trees", "trees", "copula", "smote"]))
+@given(
+    tables(), st.integers(0, 30), st.sampled_from(["trees", "trees", "mixture", "copula", "smote"])
+)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_new_rows_have_the_tables_schema(table: pa.Table, rows: int, model: str) -> None:
 

@@ -188,6 +188,7 @@ def show_columns(request: Any, observer: Any, *, json: bool) -> None:
 
     source = Workable(open_source(request.data, domain=TablesDomain()))
     check(request, source)
+    observer.stage(f"Reading {source.name}")
     rows = sampled_rows(source, request.plan.rows, request.plan.seed, observer)
     codec, rules = inferred(rows, request.plan), found_rules(rows)
     sorts = {"levels": "category"}
