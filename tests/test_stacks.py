@@ -57,7 +57,7 @@ def test_an_unknown_part_is_told_with_the_nearest_name():
 def test_a_first_part_without_a_latent_is_told_who_has_one():
     with pytest.raises(ConfigError, match="diffusion has no latent for vae to learn") as error:
         Registry().get("family", "diffusion+vae")
-    assert error.value.hint == "Families that can come first: vae."
+    assert error.value.hint == "Families that can come first: vae, mixture."
 
 
 @pytest.mark.parametrize("name", ["vae+", "+vae", "+", "vae+vae+vae"])
