@@ -27,6 +27,10 @@ SMILES = ROOT / "plugins/molecules/tests/data/moses_train_250.smi"
 settings.register_profile("gmkit", deadline=None)
 settings.load_profile("gmkit")
 
+# Whatever starts the tests in the background may have it ignored, and all they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 Install = Callable[..., None]
 
 
