@@ -31,7 +31,7 @@ from gmkit.training.session import new_family
 
 STACKS = ("vae+diffusion", "vae+gan")
 PAIRS = [(d, f) for d in registry().domains() for f in (*registry().families(), *STACKS)]
-QUICK_IN = dict.fromkeys(("mixture", "copula", "smote", "noise"), ("images", "augmentation"))
+QUICK_IN = dict.fromkeys(("mixture", "copula", "smote", "noise"), ("augmentation",))
 """Families of numbers, which other domains reach by the same few lines: there they are slow."""
 EVERY = [
     pytest.param(

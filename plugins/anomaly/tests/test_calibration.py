@@ -156,7 +156,7 @@ def test_the_rule_flags_the_share_that_is_far_out_or_nothing() -> None:
     assert not rule.flagged(alike, np.ones(10)).any()
 
 
-@pytest.mark.parametrize("planted", [0, 20])
+@pytest.mark.parametrize("planted", [pytest.param(0, marks=pytest.mark.slow), 20])
 def test_automatic_contamination_finds_what_was_planted(planted: int) -> None:
     rng = np.random.default_rng(3)
     data = correlated(rng, 400)
