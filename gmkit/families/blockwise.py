@@ -25,10 +25,8 @@ from gmkit.fields import Categorical, Process, Space
 from gmkit.fields.rules import Rules, last_known
 from gmkit.fields.space import Params
 from gmkit.trunks.inputs import put_known
+from gmkit.trunks.transformer import COMPACT_BELOW
 from gmkit.trunks.trunk import BlockDenoiser
-
-COMPACT_BELOW = 0.8
-"""Finished records are dropped from a drawing once fewer than this share of it goes on."""
 
 
 def check_blocks(space: Space) -> None:

@@ -216,8 +216,12 @@ class Elementwise(Family):
             drawn = np.where(mask, values, self.draw(values, mask, draws, temperature))
         else:
             drawn = np.where(mask, values, self._unlearned(rows, draws))
+        return self._as_batch(drawn)
+
+    def _as_batch(self, rows: NDArray[Any]) -> Batch:
+        """Rows (B, V) as values of the fields, without conditions."""
         device = self.values.device
-        columns = torch.from_numpy(drawn[:, self.conditions :].astype(np.float32)).to(device)
+        columns = torch.from_numpy(rows[:, self.conditions :].astype(np.float32)).to(device)
         return as_batch(self.space, self.variables[self.conditions :], columns.unbind(1))
 
     def _unlearned(self, rows: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from gmkit.codecs import Batch
 from gmkit.errors import ConfigError
 from gmkit.families.cells import Cells
-from gmkit.families.elements import Elementwise, Mask, Matrix, as_batch, plain_surprise
+from gmkit.families.elements import Elementwise, Mask, Matrix, plain_surprise
 from gmkit.families.em import (
     CHUNK,
     LEAST,
@@ -321,8 +321,7 @@ class Mixture(Elementwise):
         nothing = np.zeros((len(latent), len(self.variables)), np.float32)
         classes = one_of(shares, len(latent), draws)
         drawn = self._drawn(classes, nothing, nothing > 0, draws, temperature)
-        columns = torch.from_numpy(drawn[:, self.conditions :]).to(self.values.device)
-        return as_batch(self.space, self.variables[self.conditions :], columns.unbind(1))
+        return self._as_batch(drawn)
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch, rng: torch.Generator) -> Batch:

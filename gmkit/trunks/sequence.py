@@ -26,12 +26,8 @@ from gmkit.trunks.inputs import (
     put_known,
 )
 from gmkit.trunks.positions import PositionInput, observed_positions, split_by_layout
-from gmkit.trunks.transformer import Transformer
+from gmkit.trunks.transformer import COMPACT_BELOW, Transformer
 from gmkit.trunks.trunk import Decoder, Encoder, Trunk, TrunkConfig
-
-COMPACT_BELOW = 0.8
-"""While generating, finished records are dropped from the batch once fewer than this share of it
-goes on: copying the caches costs about one step, so it pays every few steps."""
 
 
 class SequenceEncoder(Encoder):

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+COMPACT_BELOW = 0.8
+"""While drawing, finished records are dropped from the batch once fewer than this share of it goes
+on: copying the caches costs about one step, so it pays every few steps."""
 Angles = tuple[Tensor, Tensor] | None
 """Cosines and sines (L, D/2) of rotary positions; None where positions have no order."""
 
