@@ -34,6 +34,10 @@ class Domain(ABC):
     aliases: tuple[str, ...] = ()
     """Column names taken for ``column`` when the user names none, best first, any case."""
 
+    telling: tuple[str, ...] = ()
+    """Numbers that the codec takes as conditions of any record and by which a person would tell an
+    odd one (a molecule's weight): what judges records judges these too."""
+
     @abstractmethod
     def codec(self, config: Mapping[str, Any]) -> Codec:
         """A new, unfitted codec for these ``codec.*`` options; its class restores stored ones."""

@@ -66,8 +66,8 @@ class FieldScale(Stored):
         self.keep(known=scores.double().nan_to_num(nan=0.0).sort(dim=1).values)
 
     def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
-        """− log p of the field that is most unusual, (N,), of scores (F, N)."""
-        return _surprise(self.known, scores, own).amax(0)
+        """− log p in nats of scores, (F, N) both. ``own``: as of ``Scale``."""
+        return _surprise(self.known, scores, own)
 
 
 def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:

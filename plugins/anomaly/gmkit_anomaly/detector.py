@@ -29,7 +29,7 @@ from gmkit.trunks import TrunkConfig
 
 MEMBERS = ("neighbours", "conditional", "network", "linear", "tails")
 """What wins where all that is learned from is normal,"""
-AGREEING = ("forest", "conditional", "network")
+AGREEING = ("forest", "conditional", "network", "linear")
 """and where some of it is not."""
 MANY = 2000
 """Records from which on one split is enough."""
@@ -50,6 +50,9 @@ class DetectorConfig(FamilyConfig):
     contaminated: bool = Field(False, description="some of the records are abnormal themselves")
     trim: float = Field(0.1, ge=0, lt=0.5, description="share left out then, the oddest")
     trim_by: str = Field("forest", description="the scorer that says which are odd")
+    by: list[str] = Field(
+        default_factory=list, description="fields and conditions judged; none: all"
+    )
     rows: int = Field(50_000, ge=20, description="records learned from, at most")
     held_out: float = Field(0.25, gt=0, lt=0.9, description="share for calibration in one split")
     splits: int = Field(0, ge=0, le=20, description="0: by the number of records")
@@ -67,13 +70,16 @@ class Detector(Family):
     }
 
     def __init__(self, space: Space, config: DetectorConfig, trunk: TrunkConfig) -> None:
-        """Raises ConfigError for an unknown scorer, or one that needs another family."""
+        """Raises ConfigError for an unknown scorer, or one that needs another family, or an unknown
+        field."""
         super().__init__(space, config, trunk)
         self._kinds = _loaded(config)
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says where the model lies
-        self.splits = Splits(space)
+        given = space.condition.fields if space.condition else {}
+        every = {**space.fields, **given}  # what is known of a record is part of it
+        self.judged = Space({name: every[name] for name in _named(config.by, every)})
+        self.splits = Splits(self.judged)
         self.judges = nn.ModuleList()
-        every = {**space.fields, **(space.condition.fields if space.condition else {})}
         self._stored = dict(zip(every, map(str, range(len(every))), strict=True))
         self.records = nn.ModuleDict({self._stored[n]: _Values(f.dtype) for n, f in every.items()})
 
@@ -102,8 +108,8 @@ class Detector(Family):
         number, judge = done // members, self._judges[done // members]
         seed = int(torch.randint(2**62, (), generator=step.rng, device=step.rng.device))
         rng = torch.Generator().manual_seed(seed)
-        batch = {name: data[name][self.splits.rows].cpu() for name in self.space.names}
-        rows = self.rows(self.space.pick(batch, slice(None), "cpu"))
+        batch = {name: data[name][self.splits.rows].cpu() for name in self.judged.names}
+        rows = self.rows(self.judged.pick(batch, slice(None), "cpu"))
         held = self.splits.part == number
         known = rows.take(torch.nonzero(~held)[:, 0])
         if self.config.contaminated:
@@ -122,8 +128,8 @@ class Detector(Family):
         total = len(next(iter(data.values())))
         chosen = torch.randperm(total, generator=rng, device=rng.device)[: self.config.rows].cpu()
         rows = len(chosen)
-        whole = {name: data[name][chosen].cpu() for name in self.space.names}
-        self.splits.features.fit(self.space.pick(whole, slice(None), "cpu"))
+        whole = {name: data[name][chosen].cpu() for name in self.judged.names}
+        self.splits.features.fit(self.judged.pick(whole, slice(None), "cpu"))
         few = 1 if rows >= MANY or self.splits.features.width > WIDE else 3
         splits = max(1, min(self.config.splits or few, rows))
         if splits > 1:
@@ -134,10 +140,9 @@ class Detector(Family):
         self.splits.keep(rows=chosen, part=part, done=torch.tensor([0]))
         self._make_judges(splits)
         for name, place in self._stored.items():
-            kept = data[name][chosen[:KEPT]].cpu() if name in data else torch.zeros(0)
             part_ = self.records[place]
             assert isinstance(part_, _Values)
-            part_.keep(value=kept)
+            part_.keep(value=data[name][chosen[:KEPT]].cpu())
 
     def _trimmed(self, known: Rows, rng: torch.Generator) -> Rows:
         """Without the oddest, by a scorer that hardly minds them."""
@@ -290,6 +295,16 @@ class _Values(Stored):
     def __init__(self, kind: torch.dtype) -> None:
         object.__setattr__(self, "parts", {"value": kind})
         super().__init__()
+
+
+def _named(names: list[str], every: Mapping[str, Any]) -> list[str]:
+    """All, where none is named. Raises ConfigError."""
+    for name in names:
+        if name not in every:
+            raise ConfigError(
+                f"family.by names {name!r}, which no record has", hint=did_you_mean(name, every)
+            )
+    return names or list(every)
 
 
 def _loaded(config: DetectorConfig) -> dict[str, Callable[[], Scorer]]:

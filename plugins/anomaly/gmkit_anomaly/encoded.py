@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from gmkit.codecs import Batch, Codec, Reject
@@ -45,6 +46,15 @@ class Encoded:
         np.maximum.at(found, self.owner, values)
         found[self.counts == 0] = missing
         return found
+
+    @property
+    def first(self) -> Batch:
+        """Of each record its first piece; of one that has none, that of another."""
+        if self.whole:
+            return self.batch
+        places = np.searchsorted(self.owner, np.arange(self.rows))
+        at = torch.from_numpy(np.minimum(places, len(self.owner) - 1))
+        return {name: value[at] for name, value in self.batch.items()}
 
     @property
     def counts(self) -> NDArray[np.int64]:

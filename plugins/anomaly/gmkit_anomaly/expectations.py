@@ -11,6 +11,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gmkit.codecs import Batch, Codec
+from gmkit.codecs.condition_columns import Number
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.columns import Levels
 from gmkit.codecs.tables.numbers import plain_column
@@ -41,16 +43,14 @@ class Expectations(Protocol):
 
 
 def expectations(
-    family: Any, codec: Any, records: pa.RecordBatch, named: Sequence[Sequence[str]]
+    family: Any, codec: Codec, batch: Batch, named: Sequence[Sequence[str]]
 ) -> Expectations | None:
-    """By the detector's scorers, or by what the family completes; None of what is no table or
-    cannot be completed. ``named``: for each record the columns that will be asked for."""
-    if not isinstance(codec, TableCodec):
-        return None
+    """By the detector's scorers, or by what the family completes; None of what cannot be completed.
+    ``batch``: the records; ``named``: for each the columns that will be asked for."""
     if isinstance(family, Detector):
-        return Learned(family, codec, records)
-    if "complete" in family.capabilities:
-        return Completed(family, codec, records, named)
+        return Learned(family, codec, batch)
+    if isinstance(codec, TableCodec) and "complete" in family.capabilities:
+        return Completed(family, codec, batch, named)
     return None
 
 
@@ -62,11 +62,10 @@ class Completed:
         self,
         family: Family,
         codec: TableCodec,
-        records: pa.RecordBatch,
+        whole: Batch,
         named: Sequence[Sequence[str]],
     ) -> None:
         self._found: dict[tuple[int, str], str] = {}
-        whole = family.space.pick(codec.encode(records), slice(None), "cpu")
         asked = [(row, name) for row, names in enumerate(named) for name in names]
         for begin in range(0, len(asked), AT_ONCE):
             some = asked[begin : begin + AT_ONCE]
@@ -117,14 +116,15 @@ def _middle(values: list[pa.Scalar]) -> str:
 class Learned:
     """By the detector's scorers, for all records at once."""
 
-    def __init__(self, detector: Detector, codec: TableCodec, records: pa.RecordBatch) -> None:
-        self._codec = codec
+    def __init__(self, detector: Detector, codec: Codec, batch: Batch) -> None:
+        self._columns: dict[str, Any] = dict(codec.conditions.columns)
+        if isinstance(codec, TableCodec):
+            self._columns |= codec.columns
         features = detector.splits.features
-        names = list(detector.space.fields)
+        names = list(detector.judged.fields)
         self._places: dict[str, list[int]] = {}
         for place, field in enumerate(features.field.tolist()):
             self._places.setdefault(names[field], []).append(place)
-        batch = detector.space.pick(codec.encode(records), slice(None), "cpu")
         rows = detector.rows(batch)
         with torch.no_grad():
             mean, deviation = _expectation(detector, rows)
@@ -136,7 +136,9 @@ class Learned:
 
     def told(self, row: int, name: str) -> str:
         """As the protocol's."""
-        column = self._codec.columns[name]
+        column = self._columns.get(name)
+        if isinstance(column, Number):
+            return self._number(row, column)
         if isinstance(column, Scaled):
             return self._range(row, column)
         if isinstance(column, Levels):
@@ -153,6 +155,21 @@ class Learned:
         ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
         inside = np.clip(np.array([low, high]), ends[0], ends[1])
         first, last = (shown(value) for value in column.shown(inside))
+        return first if first == last else f"{first} to {last}"
+
+    def _number(self, row: int, column: Number) -> str:
+        """Of what records are measured by, within what was learned from, in hundredths of its
+        spread."""
+        places = self._places.get(column.name)
+        mean, reach = 0.0, 0.0  # of what never varied
+        if places:
+            mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
+        ends = np.clip(
+            column.mean + column.scale * np.array([mean - reach, mean + reach]),
+            column.low,
+            column.high,
+        )
+        first, last = map(shown, np.round(ends, 1 - math.floor(math.log10(column.scale))).tolist())
         return first if first == last else f"{first} to {last}"
 
     def _level(self, row: int, column: Levels) -> str:
@@ -194,7 +211,7 @@ def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
 def _offsets(detector: Detector) -> dict[str, int]:
     """Field → the first of its columns among all, before those that never vary were left out."""
     begin, found = 0, {}
-    for name, kind in detector.space.fields.items():
+    for name, kind in detector.judged.fields.items():
         found[name] = begin
         begin += int(getattr(kind, "size", 1))
     return found

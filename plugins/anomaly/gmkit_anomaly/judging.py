@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gmkit.codecs import Batch
 from gmkit.errors import ConfigError, did_you_mean
+from gmkit.fields import Space
 from gmkit.observer import Observer
 from gmkit.randomness import generator
 from gmkit.scoring.calibration import p_values
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 class Judging(Protocol):
     """Scores, p-values and held-out scores."""
+
+    @property
+    def judged(self) -> Space:
+        """The fields that records are judged by."""
 
     @property
     def known(self) -> Tensor:
@@ -70,8 +75,8 @@ class FamilyJudge:
         if not names and not fitting:
             raise ConfigError(f"model {run.config.model!r} cannot say how unusual a record is")
         chosen = names or tuple(fitting)
-        self._space = run.family.space
-        self._features = Features(self._space)
+        self.judged = run.family.space
+        self._features = Features(self.judged)
         self._judge = Judge(
             {
                 name: load_scorer(fitting[name])(run.family) if name in fitting else own[name]()
@@ -81,7 +86,7 @@ class FamilyJudge:
         observer.stage("Calibrating")
         dataset = run.dataset(observer=observer)
         rng = generator(run.config.seed, "scorers")
-        learned = self._space.pick(dataset.part("train"), slice(0, KNOWN), "cpu")
+        learned = self.judged.pick(dataset.part("train"), slice(0, KNOWN), "cpu")
         self._features.fit(learned)
         known = self._rows(learned)
         for scorer in self._judge.scorers.values():
@@ -94,7 +99,7 @@ class FamilyJudge:
                 f"{total} records of {run.folder} were held out: nothing to compare scores with",
                 hint="Train with more records, or a larger data.test.",
             )
-        self._judge.calibrate(self._rows(self._space.pick(held, slice(0, KNOWN), "cpu")))
+        self._judge.calibrate(self._rows(self.judged.pick(held, slice(0, KNOWN), "cpu")))
 
     def _rows(self, batch: Batch) -> Rows:
         return Rows(batch, self._features.matrix(batch), self._features)

@@ -20,6 +20,7 @@ from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
+from gmkit.domain import installed_domain
 from gmkit.errors import DataError
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
@@ -131,13 +132,14 @@ class Learned(Temporary):
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):
             main = self.run.domain.column
-            return {name: main or name for name in self.run.family.space.names}
+            given = self.codec.conditions.names
+            return {n: n if n in given else main or n for n in self._judge.judged.names}
         columns = self.codec.columns
         return {part: name for name, column in columns.items() for part in column.fields()}
 
     def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Encoded:
         """Raises DataError for a table that does not fit, counted from ``first_row``."""
-        return encoded(self.codec, self.run.family.space, records, first_row, name)
+        return encoded(self.codec, self._judge.judged, records, first_row, name)
 
     def scores(self, some: Encoded, *, columns: bool) -> Scores:
         """Of encoded records; NaN of those that have no piece. A record of k pieces is as unusual
@@ -165,10 +167,15 @@ class Learned(Temporary):
 
     def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
         """For each of some records, as the codec reads them."""
-        found = self.scores(self.encode(records), columns=True).columns
+        some = self.encode(records)
+        found = self.scores(some, columns=True).columns
         if not found:
             return [[] for _ in range(len(records))]
-        return reasons_of(self.run.family, self.codec, records, found)
+        batch = some.first
+        for name, values in self.codec.conditions.decode(batch).items():
+            if name not in records.schema.names:  # computed
+                records = records.append_column(name, values)
+        return reasons_of(self.run.family, self.codec, records, batch, found)
 
 
 def learned_from(
@@ -269,4 +276,8 @@ def _settings(plan: Plan) -> dict[str, Any]:
     if plan.model == MODEL:
         settings["family"] = {"contaminated": plan.contaminated, "members": list(plan.scorers)}
         settings["data"] = {"test": 0.0}  # what scores are compared with, it holds out itself
+        telling = installed_domain(plan.domain).telling
+        if telling and "condition" not in plan.settings.get("codec", {}):
+            settings["codec"] = {"condition": list(telling)}
+            settings["family"]["by"] = list(telling)
     return merge(settings, plan.settings)

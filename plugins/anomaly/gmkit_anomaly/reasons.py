@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs import Batch
 from gmkit.codecs.tables.numbers import plain_type
 from gmkit_anomaly.expectations import expectations, shown
 
@@ -55,11 +56,14 @@ def reasons_of(
     family: Any,
     codec: Any,
     records: pa.RecordBatch,
+    batch: Batch,
     columns: dict[str, NDArray[np.float64]],
 ) -> list[list[Reason]]:
-    """For each of ``records``, as the codec reads them; ``columns``: their nats."""
+    """For each of ``records``, as the codec reads them, which are ``batch`` as tensors;
+    ``columns``: their nats."""
     found = strongest(columns)
-    rest = expectations(family, codec, records, [[name for name, _ in row] for row in found])
+    named = [[name for name, _ in row] for row in found]
+    rest = expectations(family, codec, batch, named)
     if rest is None:
         return [
             [Reason(name, _value(records, row, name), "", nats) for name, nats in reasons]

@@ -41,6 +41,22 @@ class MoleculesDomain(Domain):
         "molecule",
     )
 
+    telling = (
+        "weight",
+        "logp",
+        "tpsa",
+        "rings",
+        "aromatic_rings",
+        "largest_ring",
+        "hbd",
+        "hba",
+        "rotatable",
+        "charged",
+        "foreign",
+        "fragments",
+        "radicals",
+    )
+
     def codec(self, config: Mapping[str, Any]) -> MoleculeCodec:
         """A new codec for ``codec.*`` options (``MoleculeConfig``)."""
         return MoleculeCodec(config)

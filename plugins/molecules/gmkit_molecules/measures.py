@@ -32,6 +32,10 @@ RANGES = {
     "hba": ("hydrogen-bond acceptors", 0.0, 12.0),
     "radicals": ("unpaired electrons", 0.0, 1.0),
     "rotatable": ("rotatable bonds", 0.0, 12.0),
+    "largest_ring": ("atoms of the largest ring", 0.0, 8.0),
+    "charged": ("charged atoms", 0.0, 4.0),
+    "foreign": ("atoms of elements unusual in drugs", 0.0, 1.0),
+    "fragments": ("parts not bonded to each other", 1.0, 2.0),
 }
 """What it is, and where drug-like molecules lie, a little beyond included."""
 

@@ -19,6 +19,11 @@ rings``
 ``hba``       count              hydrogen-bond acceptors
 ``rotatable`` count              rotatable bonds, strict definition (amides do not count)
 ``radicals``  count              unpaired electrons
+``largest_    atoms              size of the largest ring of the smallest set, 0 without rings
+ring``
+``charged``   count              atoms with a formal charge
+``foreign``   count              atoms of other elements than H, C, N, O, F, P, S, Cl, Br and I
+``fragments`` count              parts not bonded to each other: 2 of a salt
 ============  =================  ==================================================================
 """
 
@@ -33,7 +38,7 @@ from types import MappingProxyType, ModuleType
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import RDConfig
-from rdkit.Chem import QED, Mol, rdMolDescriptors
+from rdkit.Chem import QED, GetMolFrags, Mol, rdMolDescriptors
 
 from gmkit.errors import ConfigError, PluginError, did_you_mean
 
@@ -69,6 +74,26 @@ def _radicals(mol: Mol) -> float:
     return float(sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()))
 
 
+def _largest_ring(mol: Mol) -> float:
+    return float(max(map(len, mol.GetRingInfo().AtomRings()), default=0))
+
+
+def _charged(mol: Mol) -> float:
+    return float(sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms()))
+
+
+USUAL = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})
+"""Atomic numbers of the elements that drugs are made of."""
+
+
+def _foreign(mol: Mol) -> float:
+    return float(sum(atom.GetAtomicNum() not in USUAL for atom in mol.GetAtoms()))
+
+
+def _fragments(mol: Mol) -> float:
+    return float(len(GetMolFrags(mol)))
+
+
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {
         "qed": QED.qed,
@@ -83,6 +108,10 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "hba": rdMolDescriptors.CalcNumHBA,
         "rotatable": rdMolDescriptors.CalcNumRotatableBonds,
         "radicals": _radicals,
+        "largest_ring": _largest_ring,
+        "charged": _charged,
+        "foreign": _foreign,
+        "fragments": _fragments,
     }
 )
 """Every known property: name to function of a sanitised molecule."""

@@ -25,6 +25,10 @@ KNOWN = {  # aspirin; qed, logp, tpsa: RDKit's documentation and PubChem 2244
     "hba": 3,
     "rotatable": 2,
     "radicals": 0,
+    "largest_ring": 6,
+    "charged": 0,
+    "foreign": 0,
+    "fragments": 1,
 }
 
 
