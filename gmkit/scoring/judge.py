@@ -36,9 +36,9 @@ tables and made ones, by classes left out and by planted values."""
 SHARPNESS = 0.7
 """γ: 1 is the harmonic mean, towards 0 it becomes the geometric one."""
 AGREED_SHARPNESS = 2.0
-"""γ where scorers agree. It and the equal weights of A and F were chosen on contaminated tables that
-are not reported: classes left rare, single values ten times too large or small or far out, values of
-other records (A alone: AP .34 of classes, .20 of wrong values; both: .31 and .40)."""
+"""γ where scorers agree. It and the equal weights of A and F were chosen on contaminated tables
+that are not reported: classes left rare, single values ten times too large or small or far out,
+values of other records (A alone: AP .34 of classes, .20 of wrong values; both: .31 and .40)."""
 
 
 @dataclass(frozen=True)

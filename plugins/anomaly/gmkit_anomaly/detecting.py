@@ -201,7 +201,7 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
     judged = p_values if whole else p_values[usable]
     share = request.contamination
-    rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
+    rule = rule_of(learned.among, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
     notes = [*align.notes, *(drift.notes() if apart else [])]
     if rejects.count:

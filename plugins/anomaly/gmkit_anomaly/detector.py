@@ -20,11 +20,12 @@ from gmkit.errors import ArtifactError, ConfigError, did_you_mean
 from gmkit.families import Family, Step
 from gmkit.families.family import FamilyConfig
 from gmkit.fields import Categorical, Real, Space
-from gmkit.scoring.calibration import p_values
+from gmkit.scoring.calibration import Scale, p_values
 from gmkit.scoring.features import Features
 from gmkit.scoring.judge import Judge, Judged
 from gmkit.scoring.scorer import Rows, Scorer
 from gmkit.scoring.stored import Stored, make_room
+from gmkit.scoring.summaries import Summaries
 from gmkit.trunks import TrunkConfig
 
 MEMBERS = ("neighbours", "conditional", "network", "linear", "tails")
@@ -35,6 +36,8 @@ MANY = 2000
 """Records from which on one split is enough."""
 WIDE = 150
 """Columns from which on one split must do."""
+SEEN = 5000
+"""Records learned from whose scores are kept."""
 KEPT = 2000
 """Records kept to draw near to."""
 BANDWIDTH = 0.1
@@ -76,9 +79,14 @@ class Detector(Family):
         self._kinds = _loaded(config)
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says where the model lies
         given = space.condition.fields if space.condition else {}
-        every = {**space.fields, **given}  # what is known of a record is part of it
-        self.judged = Space({name: every[name] for name in _named(config.by, every)})
+        every = {**space.fields, **given}
+        self.read = Space(every)
+        """What is known of a record, conditions included, is part of it."""
+        self.summaries = Summaries(self.read)
+        told = {**every, **self.summaries.fields}
+        self.judged = Space({name: told[name] for name in _named(config.by, told)})
         self.splits = Splits(self.judged)
+        self.seen = Scale()
         self.judges = nn.ModuleList()
         self._stored = dict(zip(every, map(str, range(len(every))), strict=True))
         self.records = nn.ModuleDict({self._stored[n]: _Values(f.dtype) for n, f in every.items()})
@@ -108,8 +116,7 @@ class Detector(Family):
         number, judge = done // members, self._judges[done // members]
         seed = int(torch.randint(2**62, (), generator=step.rng, device=step.rng.device))
         rng = torch.Generator().manual_seed(seed)
-        batch = {name: data[name][self.splits.rows].cpu() for name in self.judged.names}
-        rows = self.rows(self.judged.pick(batch, slice(None), "cpu"))
+        rows = self.rows(self.read.pick(data, self.splits.rows, "cpu"))
         held = self.splits.part == number
         known = rows.take(torch.nonzero(~held)[:, 0])
         if self.config.contaminated:
@@ -120,6 +127,8 @@ class Detector(Family):
         self.splits.keep(done=torch.tensor([done + 1]))
         if (done + 1) % members == 0:
             judge.calibrate(rows.take(torch.nonzero(held)[:, 0]))
+        if self.learned == 1:
+            self.seen.fit(self.judge(self.read.pick(data, self.splits.rows[:SEEN], "cpu")).score)
         left = torch.tensor(1 - self.learned)
         return {"loss": left, "scorers": torch.tensor(float(done + 1))}
 
@@ -128,8 +137,9 @@ class Detector(Family):
         total = len(next(iter(data.values())))
         chosen = torch.randperm(total, generator=rng, device=rng.device)[: self.config.rows].cpu()
         rows = len(chosen)
-        whole = {name: data[name][chosen].cpu() for name in self.judged.names}
-        self.splits.features.fit(self.judged.pick(whole, slice(None), "cpu"))
+        whole = self.read.pick(data, chosen, "cpu")
+        self.summaries.fit(whole)
+        self.splits.features.fit(self._told(whole))
         few = 1 if rows >= MANY or self.splits.features.width > WIDE else 3
         splits = max(1, min(self.config.splits or few, rows))
         if splits > 1:
@@ -177,8 +187,15 @@ class Detector(Family):
 
     def rows(self, batch: Batch) -> Rows:
         """Records as scorers are given them."""
-        features = self.splits.features
-        return Rows(batch, features.matrix(batch), features)
+        features, told = self.splits.features, self._told(batch)
+        return Rows(told, features.matrix(told), features)
+
+    def _told(self, batch: Batch) -> Batch:
+        """What records are judged by."""
+        if self.summaries.fields.keys().isdisjoint(self.judged.fields):
+            return {name: batch[name] for name in self.judged.fields}
+        every = {**batch, **self.summaries.of(batch)}
+        return {name: every[name] for name in self.judged.fields}
 
     @torch.no_grad()
     def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
@@ -220,6 +237,12 @@ class Detector(Family):
     def known(self) -> Tensor:
         """Scores of held-out records, each under its own split's judge, ascending."""
         return torch.cat([judge.whole.known for judge in self._judges]).sort().values
+
+    @property
+    def among(self) -> Tensor:
+        """Scores of which a share is flagged, ascending: where all that was learned from is normal
+        of held-out records, else of records judged like any, for some of them are to be flagged."""
+        return self.seen.known if self.config.contaminated else self.known
 
     # ------------------------------------------------------------ drawing
 

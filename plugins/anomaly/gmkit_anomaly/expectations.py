@@ -41,20 +41,39 @@ class Expectations(Protocol):
     def told(self, row: int, name: str) -> str:
         """A range, or the likeliest category; nothing where nothing is known."""
 
+    def value(self, row: int, name: str) -> str:
+        """What is there instead, of what the records have no column for; else nothing."""
+
+
+class Nothing:
+    """Where nothing is known."""
+
+    def told(self, row: int, name: str) -> str:
+        """Nothing."""
+        return ""
+
+    def value(self, row: int, name: str) -> str:
+        """Nothing."""
+        return ""
+
 
 def expectations(
-    family: Any, codec: Codec, batch: Batch, named: Sequence[Sequence[str]]
-) -> Expectations | None:
-    """By the detector's scorers, or by what the family completes; None of what cannot be completed.
-    ``batch``: the records; ``named``: for each the columns that will be asked for."""
+    family: Any,
+    codec: Codec,
+    batch: Batch,
+    owners: Mapping[str, str],
+    named: Sequence[Sequence[str]],
+) -> Expectations:
+    """By the detector's scorers, or by what the family completes. ``batch``: the records;
+    ``owners``: field → column; ``named``: for each record the columns that will be asked for."""
     if isinstance(family, Detector):
-        return Learned(family, codec, batch)
+        return Learned(family, codec, batch, owners)
     if isinstance(codec, TableCodec) and "complete" in family.capabilities:
         return Completed(family, codec, batch, named)
-    return None
+    return Nothing()
 
 
-class Completed:
+class Completed(Nothing):
     """The middle of what a family fills in where a value is taken out. Each record gets the same
     draws, whatever others are beside it."""
 
@@ -113,10 +132,14 @@ def _middle(values: list[pa.Scalar]) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-class Learned:
+class Learned(Nothing):
     """By the detector's scorers, for all records at once."""
 
-    def __init__(self, detector: Detector, codec: Codec, batch: Batch) -> None:
+    def __init__(
+        self, detector: Detector, codec: Codec, batch: Batch, owners: Mapping[str, str]
+    ) -> None:
+        self._sums = {owners[name]: name for name in detector.summaries.fields if name in owners}
+        self._range_of = detector.summaries.range
         self._columns: dict[str, Any] = dict(codec.conditions.columns)
         if isinstance(codec, TableCodec):
             self._columns |= codec.columns
@@ -129,6 +152,8 @@ class Learned:
         with torch.no_grad():
             mean, deviation = _expectation(detector, rows)
         scale, centre = features.scale.double(), features.centre.double()
+        self._scale = scale.numpy()
+        self._value = (rows.matrix * scale + centre).numpy()
         self._mean = (mean * scale + centre).numpy()
         self._deviation = (deviation * scale).numpy()
         self._chosen = features.chosen.numpy()
@@ -136,6 +161,8 @@ class Learned:
 
     def told(self, row: int, name: str) -> str:
         """As the protocol's."""
+        if name in self._sums:
+            return self._summary(row, name)
         column = self._columns.get(name)
         if isinstance(column, Number):
             return self._number(row, column)
@@ -157,6 +184,22 @@ class Learned:
         first, last = (shown(value) for value in column.shown(inside))
         return first if first == last else f"{first} to {last}"
 
+    def value(self, row: int, name: str) -> str:
+        """Of what a field of many elements amounts to."""
+        places = self._places.get(self._sums.get(name, ""))
+        if not places:
+            return ""
+        return shown(_rounded(self._value[row, places[0]], self._scale[places[0]]))
+
+    def _summary(self, row: int, name: str) -> str:
+        places = self._places.get(self._sums[name])
+        if not places:
+            return ""
+        mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
+        ends = np.clip([mean - reach, mean + reach], *self._range_of(self._sums[name]))
+        first, last = map(shown, _rounded(ends, self._scale[places[0]]).tolist())
+        return first if first == last else f"{first} to {last}"
+
     def _number(self, row: int, column: Number) -> str:
         """Of what records are measured by, within what was learned from, in hundredths of its
         spread."""
@@ -169,7 +212,7 @@ class Learned:
             column.low,
             column.high,
         )
-        first, last = map(shown, np.round(ends, 1 - math.floor(math.log10(column.scale))).tolist())
+        first, last = map(shown, _rounded(ends, column.scale).tolist())
         return first if first == last else f"{first} to {last}"
 
     def _level(self, row: int, column: Levels) -> str:
@@ -215,6 +258,11 @@ def _offsets(detector: Detector) -> dict[str, int]:
         found[name] = begin
         begin += int(getattr(kind, "size", 1))
     return found
+
+
+def _rounded(value: Any, spread: float) -> Any:
+    """To hundredths of the spread or finer."""
+    return np.round(value, 1 - math.floor(math.log10(spread)))
 
 
 def shown(value: Any) -> str:

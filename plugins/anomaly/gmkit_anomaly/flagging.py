@@ -40,8 +40,8 @@ def rule_of(
     contamination: float | None,
     far_out: float = 0.0,
 ) -> Rule:
-    """``known``: held-out scores, of which ``far_out`` is the share that is far out; ``p_values``:
-    of all records, where discoveries are counted."""
+    """``known``: scores learned from, of which ``far_out`` is the share that is far out;
+    ``p_values``: of all records, where discoveries are counted."""
     if fdr is not None and p_values is not None:
         most = false_discoveries(p_values, fdr)
         return Rule(-np.inf, most, f"false discovery rate {fdr:g} (Benjamini–Hochberg)")

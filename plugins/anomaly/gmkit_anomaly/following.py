@@ -44,7 +44,7 @@ class Follower:
         self._alpha = alpha
         self._rule = None
         if contamination is not None:
-            self._rule = rule_of(learned.known, None, fdr=None, contamination=contamination)
+            self._rule = rule_of(learned.among, None, fdr=None, contamination=contamination)
 
     def judged(self, values: dict[str, Any]) -> dict[str, Any]:
         """A record with what is said of it. Raises DataError for a value of another type."""

@@ -28,16 +28,20 @@ class Judging(Protocol):
     """Scores, p-values and held-out scores."""
 
     @property
-    def judged(self) -> Space:
-        """The fields that records are judged by."""
+    def read(self) -> Space:
+        """What is read of a record."""
 
     @property
     def known(self) -> Tensor:
         """Scores of held-out records, ascending."""
 
     @property
+    def among(self) -> Tensor:
+        """Scores of which a share is flagged, ascending."""
+
+    @property
     def far_out(self) -> float:
-        """Share of these that are far out."""
+        """Share of held-out records that are far out."""
 
     def judge(self, batch: Batch, *, fields: bool = True) -> Judged:
         """Of encoded records."""
@@ -75,8 +79,8 @@ class FamilyJudge:
         if not names and not fitting:
             raise ConfigError(f"model {run.config.model!r} cannot say how unusual a record is")
         chosen = names or tuple(fitting)
-        self.judged = run.family.space
-        self._features = Features(self.judged)
+        self.read = run.family.space
+        self._features = Features(self.read)
         self._judge = Judge(
             {
                 name: load_scorer(fitting[name])(run.family) if name in fitting else own[name]()
@@ -86,7 +90,7 @@ class FamilyJudge:
         observer.stage("Calibrating")
         dataset = run.dataset(observer=observer)
         rng = generator(run.config.seed, "scorers")
-        learned = self.judged.pick(dataset.part("train"), slice(0, KNOWN), "cpu")
+        learned = self.read.pick(dataset.part("train"), slice(0, KNOWN), "cpu")
         self._features.fit(learned)
         known = self._rows(learned)
         for scorer in self._judge.scorers.values():
@@ -99,7 +103,7 @@ class FamilyJudge:
                 f"{total} records of {run.folder} were held out: nothing to compare scores with",
                 hint="Train with more records, or a larger data.test.",
             )
-        self._judge.calibrate(self._rows(self.judged.pick(held, slice(0, KNOWN), "cpu")))
+        self._judge.calibrate(self._rows(self.read.pick(held, slice(0, KNOWN), "cpu")))
 
     def _rows(self, batch: Batch) -> Rows:
         return Rows(batch, self._features.matrix(batch), self._features)
@@ -108,6 +112,11 @@ class FamilyJudge:
     def known(self) -> Tensor:
         """Of held-out records."""
         return self._judge.whole.known
+
+    @property
+    def among(self) -> Tensor:
+        """Of held-out records."""
+        return self.known
 
     @property
     def far_out(self) -> float:

@@ -25,10 +25,11 @@ from gmkit.errors import DataError
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
-from gmkit_anomaly.detector import DetectorConfig
+from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.encoded import Encoded, encoded
+from gmkit_anomaly.expectations import expectations
 from gmkit_anomaly.judging import Judging, judging
-from gmkit_anomaly.reasons import Reason, reasons_of
+from gmkit_anomaly.reasons import Reason, reasons_of, strongest
 
 if TYPE_CHECKING:
     import gmkit
@@ -124,6 +125,11 @@ class Learned(Temporary):
         return np.asarray(self._judge.known.double())
 
     @property
+    def among(self) -> NDArray[np.float64]:
+        """Scores of which a share is flagged, ascending."""
+        return np.asarray(self._judge.among.double())
+
+    @property
     def far_out(self) -> float:
         """Share of held-out records that are far out."""
         return self._judge.far_out
@@ -132,14 +138,19 @@ class Learned(Temporary):
         """Field → the column that it tells of."""
         if not isinstance(self.codec, TableCodec):
             main = self.run.domain.column
-            given = self.codec.conditions.names
-            return {n: n if n in given else main or n for n in self._judge.judged.names}
+            own = {name: main or name for name in self.run.family.space.names}
+            own |= {name: name for name in self.codec.conditions.names}
+            if not isinstance(self._judge, Detector):
+                return own
+            sums = self._judge.summaries.owner
+            own |= {name: f"{own[of]}.{name.rpartition('.')[2]}" for name, of in sums.items()}
+            return {name: own[name] for name in self._judge.judged.fields}
         columns = self.codec.columns
         return {part: name for name, column in columns.items() for part in column.fields()}
 
     def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Encoded:
         """Raises DataError for a table that does not fit, counted from ``first_row``."""
-        return encoded(self.codec, self._judge.judged, records, first_row, name)
+        return encoded(self.codec, self._judge.read, records, first_row, name)
 
     def scores(self, some: Encoded, *, columns: bool) -> Scores:
         """Of encoded records; NaN of those that have no piece. A record of k pieces is as unusual
@@ -175,7 +186,12 @@ class Learned(Temporary):
         for name, values in self.codec.conditions.decode(batch).items():
             if name not in records.schema.names:  # computed
                 records = records.append_column(name, values)
-        return reasons_of(self.run.family, self.codec, records, batch, found)
+        # what many elements amount to says more than that they are unusual in all
+        main = self.run.domain.column
+        why = strongest({name: nats for name, nats in found.items() if name != main} or found)
+        named = [[name for name, _ in row] for row in why]
+        rest = expectations(self.run.family, self.codec, batch, self.owners(), named)
+        return reasons_of(records, why, rest)
 
 
 def learned_from(

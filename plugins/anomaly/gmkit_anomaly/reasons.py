@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gmkit.codecs import Batch
 from gmkit.codecs.tables.numbers import plain_type
-from gmkit_anomaly.expectations import expectations, shown
+from gmkit_anomaly.expectations import Expectations, shown
 
 MOST = 3
 """Columns named for a record."""
@@ -53,28 +51,19 @@ def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, f
 
 
 def reasons_of(
-    family: Any,
-    codec: Any,
     records: pa.RecordBatch,
-    batch: Batch,
-    columns: dict[str, NDArray[np.float64]],
+    why: Sequence[Sequence[tuple[str, float]]],
+    rest: Expectations,
 ) -> list[list[Reason]]:
-    """For each of ``records``, as the codec reads them, which are ``batch`` as tensors;
-    ``columns``: their nats."""
-    found = strongest(columns)
-    named = [[name for name, _ in row] for row in found]
-    rest = expectations(family, codec, batch, named)
-    if rest is None:
-        return [
-            [Reason(name, _value(records, row, name), "", nats) for name, nats in reasons]
-            for row, reasons in enumerate(found)
-        ]
+    """For each of ``records``, as the codec reads them. ``why``: its strongest columns."""
     return [
         [
-            Reason(name, _value(records, row, name), rest.told(row, name), nats)
-            for name, nats in reasons
+            Reason(
+                name, rest.value(row, name) or _value(records, row, name), rest.told(row, name), n
+            )
+            for name, n in reasons
         ]
-        for row, reasons in enumerate(found)
+        for row, reasons in enumerate(why)
     ]
 
 
