@@ -30,8 +30,10 @@ from gmkit.trunks import TrunkConfig
 
 MEMBERS = ("neighbours", "conditional", "network", "linear", "tails")
 """What wins where all that is learned from is normal,"""
-AGREEING = ("forest", "conditional", "network", "linear")
-"""and where some of it is not."""
+AGREEING = ("forest", "conditional", "network")
+"""and where some of it is not,"""
+TELLING = ("linear",)
+"""with what tells only of their fields there: on the whole it is taken in by many alike."""
 MANY = 2000
 """Records from which on one split is enough."""
 WIDE = 150
@@ -163,11 +165,12 @@ class Detector(Family):
         return known.take(kept[:count].sort().values)
 
     def _make_judges(self, number: int) -> None:
-        usual = AGREEING if self.config.contaminated else MEMBERS
-        names = self.config.members or usual
+        dirty = self.config.contaminated
+        agreeing = self.config.members or AGREEING
+        names = self.config.members or ((*AGREEING, *TELLING) if dirty else MEMBERS)
         for _ in range(number):
             scorers = {name: self._kinds[name]() for name in names}
-            self.judges.append(Judge(scorers, agreeing=self.config.contaminated))
+            self.judges.append(Judge(scorers, agreeing=agreeing if dirty else ()))
 
     def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """For as many splits as were stored."""
@@ -342,7 +345,7 @@ def _loaded(config: DetectorConfig) -> dict[str, Callable[[], Scorer]]:
                 f"family.{option} names {name!r}, which is no scorer that learns by itself",
                 hint=did_you_mean(name, known),
             )
-    names = [*config.members, config.trim_by, *MEMBERS, *AGREEING]
+    names = [*config.members, config.trim_by, *MEMBERS, *AGREEING, *TELLING]
     return {name: known[name] for name in dict.fromkeys(names)}
 
 

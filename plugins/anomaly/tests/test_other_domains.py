@@ -45,6 +45,21 @@ def test_what_is_no_molecule_is_set_aside_and_told(run: Run, tmp_path: Path) -> 
     assert Path(outcome.json["report"]).exists()
 
 
+def test_molecules_are_told_by_their_properties(run: Run, tmp_path: Path) -> None:
+    groups = ("C", "O", "N", "F", "Cl", "CC", "OC", "C#N", "C(=O)O", "C(=O)N")
+    smiles = [f"{a}c1ccc({b})cc1" for a in ("C", "CC", "CO", "CN", "F", "Cl") for b in groups]
+    smiles[20], smiles[40] = "[Na+].[Cl-]", "C" * 30
+    pq.write_table(pa.table({"smiles": smiles}), tmp_path / "data.parquet")
+    outcome = run("detect-anomalies", "data.parquet", "--domain", "molecules", "--json")
+    assert outcome.code == 0, outcome.err
+    top = {one["row"]: one for one in outcome.json["top"][:2]}
+    assert set(top) == {20, 40}
+    why = {row: {r["column"]: r for r in one["reasons"]} for row, one in top.items()}
+    assert {"fragments", "charged"} & set(why[20])
+    assert why[40]["largest_ring"]["value"] == "0"
+    assert why[40]["largest_ring"]["expected"].startswith(("5.", "6"))
+
+
 def test_strict_fails_at_the_first(run: Run, tmp_path: Path) -> None:
     train = tmp_path / "train.parquet"
     pq.write_table(pa.table({"smiles": ALKANES}), train)
