@@ -101,7 +101,7 @@ def test_a_single_wrong_value_is_found_though_some_of_the_data_is_abnormal() -> 
     rows[np.arange(0, 600, 100), np.arange(0, 30, 5)] += 7
     detector = gmkit.AnomalyDetector(scorers=["forest", "linear"]).fit(rows)
     rank = detector.score_samples(rows).argsort().argsort()  # the most abnormal first
-    assert rank[::100].max() < 40 and np.median(rank[::100]) < 15
+    assert rank[::100].max() < 60 and np.median(rank[::100]) < 15
 
 
 def test_benjamini_and_hochbergs_own_example() -> None:

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from gmkit_anomaly.members.conditional import Conditional
 from gmkit_anomaly.members.diffusion_time import BINS, DiffusionTime
 from gmkit_anomaly.members.linear import Linear
 from gmkit_anomaly.scorers import serving_model
 
 from gmkit.codecs import Batch
-from gmkit.fields import FieldScores, Real, Space
+from gmkit.fields import Categorical, FieldScores, Real, Space
 from gmkit.scoring import Rows
 from gmkit.scoring.blocks import scored_alike
 from gmkit.scoring.descent import Descent
@@ -146,3 +147,20 @@ def test_descent_is_torchs_adamw() -> None:
         optimiser.step()
         descent.step(slope, 0.05)
     torch.testing.assert_close(ours, theirs.detach())
+
+
+def test_what_is_new_is_no_surprise_where_much_is_seen_but_once() -> None:
+    """Of codes half of which occur once a further new one is usual; of two words a third is not."""
+    rng = torch.Generator().manual_seed(0)
+    many = torch.cat([torch.arange(100), torch.arange(100, 120).repeat(5)])
+    few = torch.arange(200) % 2
+    space = Space({"code": Categorical(size=140), "word": Categorical(size=3), "x": Real()})
+    batch = {"code": many, "word": few, "x": torch.randn(200, generator=rng)}
+    features = Features(space)
+    features.fit(batch)
+    scorer = Conditional()
+    scorer.fit(Rows(batch, features.matrix(batch), features), rng)
+    new = {"code": torch.tensor([130, 105]), "word": torch.tensor([2, 1]), "x": torch.zeros(2)}
+    fields = scorer.score(Rows(new, features.matrix(new), features)).fields
+    assert float(fields["code"][0]) < 1.0  # − log ½
+    assert float(fields["word"][0]) > 6.0 > float(fields["word"][1])

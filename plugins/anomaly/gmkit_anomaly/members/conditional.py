@@ -1,7 +1,8 @@
 """Every column from all others, by a few random trees each: which value does not go with the rest.
 
     number   − log t₄((x − m) / s) + log s,   m and s² mean and variance over the trees' leaves
-    class    − log of its share in the leaves
+    class    − log of its share in the leaves; of one never seen at least the share of what was
+             seen but once, for as much of what comes is new (Good 1953)
 
 (Extremely randomised trees; Geurts, Ernst & Wehenkel 2006. A heavy-tailed density, for leaves are
 no normal distributions.)
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gmkit.fields import FieldScores
+from gmkit.fields import Categorical, FieldScores
 from gmkit.scoring import Rows, Scorer
 from gmkit.scoring.packed_trees import OneTree, PackedTrees
 
@@ -38,14 +39,21 @@ RARE = 1e-3
 
 class Conditional(Scorer):
     """``targets`` (T, 2): for each tree the group it tells, and how many columns that has;
-    ``columns``: these columns, one behind the other."""
+    ``columns``: these columns, one behind the other; ``new``: of each field how much of it was
+    seen but once."""
 
     by_field = True
     kind = "conditional"
-    parts = {"targets": torch.int64, "columns": torch.int64, "marginal": torch.float32}  # noqa: RUF012
+    parts = {  # noqa: RUF012
+        "targets": torch.int64,
+        "columns": torch.int64,
+        "marginal": torch.float32,
+        "new": torch.float32,
+    }
     targets: Tensor
     columns: Tensor
     marginal: Tensor
+    new: Tensor
 
     def __init__(self, family: object = None) -> None:
         super().__init__()
@@ -82,6 +90,7 @@ class Conditional(Scorer):
             targets=np.array(targets, np.int64).reshape(-1, 2),
             columns=np.concatenate(columns) if columns else np.empty(0, np.int64),
             marginal=rows.matrix.mean(0),
+            new=_new(rows),
         )
 
     def score(self, rows: Rows) -> FieldScores:
@@ -139,7 +148,7 @@ class Conditional(Scorer):
             own = rows.matrix[:, columns[here]].double() * math.sqrt(2)
             share = (own * mean[:, here]).sum(1) * math.sqrt(2)
             # a class that was left out, for it never varied or never was, has what others leave
-            rest = 1 - math.sqrt(2) * mean[:, here].sum(1)
+            rest = (1 - math.sqrt(2) * mean[:, here].sum(1)).clamp(min=float(self.new[field]))
             share = torch.where(own.sum(1) > 0, share, rest)
             yield field, -((1 - RARE) * share.clamp(0, 1) + RARE).log()
 
@@ -151,6 +160,18 @@ class Conditional(Scorer):
         for columns, mean, variance in self._expected(rows):
             means[:, columns], deviations[:, columns] = mean, variance.sqrt()
         return means, deviations
+
+
+def _new(rows: Rows) -> Tensor:
+    """(fields,) shares of the records whose class is the only one of its kind; 0 of numbers."""
+    found = []
+    for name, kind in rows.features.space.fields.items():
+        share = 0.0
+        if isinstance(kind, Categorical) and not kind.shape and len(rows):
+            counts = torch.bincount(rows.batch[name].long(), minlength=kind.size)
+            share = float((counts == 1).sum()) / len(rows)
+        found.append(share)
+    return torch.tensor(found)
 
 
 def _leaves(
