@@ -48,10 +48,10 @@ class Scale(Stored):
         """How many held-out scores are as high, (N,)."""
         return len(self.known) - torch.searchsorted(self.known, scores.double().contiguous())
 
-    def surprise(self, scores: Tensor, *, own: bool = False) -> Tensor:
+    def surprise(self, scores: Tensor, *, own: bool = False, least: float = 0.0) -> Tensor:
         """− log p in nats, (N,). ``own``: the scores are the held-out ones themselves, each to be
-        compared with all others."""
-        return _surprise(self.known.unsqueeze(0), scores.unsqueeze(0), own)[0]
+        compared with all others. ``least``: spread of the highest of them, at least."""
+        return _surprise(self.known.unsqueeze(0), scores.unsqueeze(0), own, least)[0]
 
 
 class FieldScale(Stored):
@@ -70,7 +70,7 @@ class FieldScale(Stored):
         return _surprise(self.known, scores, own)
 
 
-def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:
+def _surprise(known: Tensor, scores: Tensor, own: bool, least: float = 0.0) -> Tensor:
     """− log p (F, N) of scores (F, N) against held-out ones (F, n), ascending.
 
     Beyond the highest it goes on with the distance in units of the outer twentieth's spread,
@@ -84,7 +84,7 @@ def _surprise(known: Tensor, scores: Tensor, own: bool) -> Tensor:
     first = max(0, count - max(2, int(TAIL * count)))
     threshold, top = known[:, first : first + 1], known[:, -1:]
     spread = (known[:, first:] - threshold).mean(1, keepdim=True)
-    spread = torch.maximum(spread, 1e-9 * (1 + threshold.abs()))
+    spread = torch.maximum(spread, 1e-9 * (1 + threshold.abs())).clamp(min=least)
     if own:  # without itself among them, or others would seem more unusual than these ever can
         as_high, count = as_high - 1, count - 1
         top = torch.where(scores >= top, known[:, -2:-1], top)

@@ -43,6 +43,10 @@ rare, single values ten times too large or small or far out, values of other rec
 is .34 of classes and .18 of wrong values; with this weight .33 and .32, with a half .32 and .38."""
 
 
+NAT = 1.0
+"""A and F are nats already: what is less than one above all others is hardly above them."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a judge says of records."""
@@ -166,10 +170,10 @@ class Judge(Stored):
 
     def _total(self, scores: Mapping[str, FieldScores], own: bool = False) -> Tensor:
         if self.agreeing:
-            whole = self.agreed.surprise(self._agreement(scores, own), own=own)
+            whole = self.agreed.surprise(self._agreement(scores, own), own=own, least=NAT)
             if not len(self.oddest.known):
                 return whole
-            oddest = self.oddest.surprise(self._oddest(scores, own), own=own)
+            oddest = self.oddest.surprise(self._oddest(scores, own), own=own, least=NAT)
             weights = torch.tensor([1 - ODDEST_SHARE, ODDEST_SHARE])
             return _joined(torch.stack([whole, oddest]), weights, AGREED_SHARPNESS)
         surprises = self._surprises(scores, own)

@@ -66,7 +66,7 @@ class PackedTrees(Stored):
 
     def __init__(self) -> None:
         super().__init__()
-        self._walkers: list[tuple[Any, NDArray[np.int64], NDArray[np.float32]]] | None = None
+        self._walkers: list[tuple[Any, int, NDArray[np.float32]]] | None = None
 
     def pack(self, trees: Sequence[OneTree]) -> None:
         """Keep these."""
@@ -99,14 +99,14 @@ class PackedTrees(Stored):
         if self._walkers is None:
             self._walkers = list(self._rebuilt())
         matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-        every = np.arange(matrix.shape[1])
-        for walker, inputs, values in self._walkers[some]:
-            whole = np.array_equal(inputs, every)
-            seen = matrix if whole else np.ascontiguousarray(matrix[:, inputs])
-            yield values[walker.apply(seen)]
+        for walker, width, values in self._walkers[some]:
+            if width > matrix.shape[1]:
+                raise ArtifactError("the stored trees are damaged: one looks at no column")
+            yield values[walker.apply(matrix)]
 
-    def _rebuilt(self) -> Iterator[tuple[Any, NDArray[np.int64], NDArray[np.float32]]]:
-        """Raises ArtifactError for nodes that lead nowhere, as in a file that somebody made up."""
+    def _rebuilt(self) -> Iterator[tuple[Any, int, NDArray[np.float32]]]:
+        """Trees that look at the whole matrix, how many columns it has at least, and values of
+        nodes. Raises ArtifactError for nodes that lead nowhere, as in a file somebody made up."""
         node = input_ = value = 0
         for nodes, inputs, width in self.sizes.tolist():
             if nodes < 1 or inputs < 1 or width < 1:
@@ -123,6 +123,7 @@ class PackedTrees(Stored):
             held = self.values[value : value + nodes * width].numpy()
             if not sound or len(seen) != inputs or len(held) != nodes * width or seen.min() < 0:
                 raise ArtifactError("the stored trees are damaged: a node leads nowhere")
-            walker = compiled_tree(feature, threshold, left, right, inputs)
-            yield walker, seen, held.reshape(nodes, width)
+            columns = int(seen.max()) + 1
+            walker = compiled_tree(seen[feature], threshold, left, right, columns)
+            yield walker, columns, held.reshape(nodes, width)
             node, input_, value = node + nodes, input_ + inputs, value + nodes * width

@@ -82,11 +82,15 @@ class Detector(Family):
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says where the model lies
         given = space.condition.fields if space.condition else {}
         every = {**space.fields, **given}
-        self.read = Space(every)
-        """What is known of a record, conditions included, is part of it."""
-        self.summaries = Summaries(self.read)
-        told = {**every, **self.summaries.fields}
+        sums = Summaries(Space(every))
+        told = {**every, **sums.fields}
         self.judged = Space({name: told[name] for name in _named(config.by, told)})
+        """What is known of a record, conditions and what it amounts to included, is part of it."""
+        owners = {sums.owner.get(name, name) for name in self.judged.fields}
+        self.read = Space({name: kind for name, kind in every.items() if name in owners})
+        """Fields that this takes."""
+        self.summaries = nn.ModuleList([Summaries(self.read)])
+        """One for each split: what is held out of it must not have been counted."""
         self.splits = Splits(self.judged)
         self.seen = Scale()
         self.judges = nn.ModuleList()
@@ -118,7 +122,7 @@ class Detector(Family):
         number, judge = done // members, self._judges[done // members]
         seed = int(torch.randint(2**62, (), generator=step.rng, device=step.rng.device))
         rng = torch.Generator().manual_seed(seed)
-        rows = self.rows(self.read.pick(data, self.splits.rows, "cpu"))
+        rows = self.rows(self.read.pick(data, self.splits.rows, "cpu"), number)
         held = self.splits.part == number
         known = rows.take(torch.nonzero(~held)[:, 0])
         if self.config.contaminated:
@@ -140,8 +144,8 @@ class Detector(Family):
         chosen = torch.randperm(total, generator=rng, device=rng.device)[: self.config.rows].cpu()
         rows = len(chosen)
         whole = self.read.pick(data, chosen, "cpu")
-        self.summaries.fit(whole)
-        self.splits.features.fit(self._told(whole))
+        self._sums(0).fit(whole)
+        self.splits.features.fit(self._told(whole, 0))
         few = 1 if rows >= MANY or self.splits.features.width > WIDE else 3
         splits = max(1, min(self.config.splits or few, rows))
         if splits > 1:
@@ -151,6 +155,8 @@ class Detector(Family):
             part = torch.where(torch.arange(rows) < held, 0, -1)
         self.splits.keep(rows=chosen, part=part, done=torch.tensor([0]))
         self._make_judges(splits)
+        for number in range(splits):
+            self._sums(number).fit({name: value[part != number] for name, value in whole.items()})
         for name, place in self._stored.items():
             part_ = self.records[place]
             assert isinstance(part_, _Values)
@@ -168,6 +174,7 @@ class Detector(Family):
         dirty = self.config.contaminated
         agreeing = self.config.members or AGREEING
         names = self.config.members or ((*AGREEING, *TELLING) if dirty else MEMBERS)
+        self.summaries = nn.ModuleList([Summaries(self.read) for _ in range(number)])
         for _ in range(number):
             scorers = {name: self._kinds[name]() for name in names}
             self.judges.append(Judge(scorers, agreeing=agreeing if dirty else ()))
@@ -188,16 +195,29 @@ class Detector(Family):
 
     # ------------------------------------------------------------ judging
 
-    def rows(self, batch: Batch) -> Rows:
-        """Records as scorers are given them."""
-        features, told = self.splits.features, self._told(batch)
+    def rows(self, batch: Batch, split: int = 0) -> Rows:
+        """Records as the scorers of a split are given them."""
+        features, told = self.splits.features, self._told(batch, split)
         return Rows(told, features.matrix(told), features)
 
-    def _told(self, batch: Batch) -> Batch:
+    @property
+    def sums(self) -> dict[str, str]:
+        """Of what is judged, what a field of many elements amounts to → the field."""
+        owner = self._sums(0).owner
+        return {name: owner[name] for name in self.judged.fields if name in owner}
+
+    def range(self, name: str) -> tuple[float, float]:
+        """Between which values that was."""
+        return self._sums(0).range(name)
+
+    def _sums(self, split: int) -> Summaries:
+        found = self.summaries[split]
+        assert isinstance(found, Summaries)
+        return found
+
+    def _told(self, batch: Batch, split: int) -> Batch:
         """What records are judged by."""
-        if self.summaries.fields.keys().isdisjoint(self.judged.fields):
-            return {name: batch[name] for name in self.judged.fields}
-        every = {**batch, **self.summaries.of(batch)}
+        every = {**batch, **self._sums(split).of(batch)} if self.sums else batch
         return {name: every[name] for name in self.judged.fields}
 
     @torch.no_grad()
@@ -213,7 +233,11 @@ class Detector(Family):
 
     def _judged(self, batch: Batch, fields: bool) -> Judged:
         rows = self.rows(batch)
-        found = [judge.judge(rows, fields=fields) for judge in self._judges]
+        found = []
+        for split, judge in enumerate(self._judges):
+            if split and self.sums:
+                rows = self.rows(batch, split)
+            found.append(judge.judge(rows, fields=fields))
         names = dict.fromkeys(name for one in found for name in one.fields)
         zero = torch.zeros(len(rows), dtype=torch.float64)
         return Judged(

@@ -78,10 +78,36 @@ def encoded(
             records = records.drop_columns([ORIGIN])
         if not len(records):
             return Encoded({}, owner, rows, rejects)
-        tensors = codec.encode(records)
+        tensors, bad = _tensors(codec, space, records)
     except DataError as error:
         row = None if error.row is None else error.row + first_row
         raise DataError(
             error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
         ) from error
+    if bad:
+        rejects += [fault._replace(row=first_row + int(owner[fault.row])) for fault in bad]
+        owner = np.delete(owner, [fault.row for fault in bad])
+        rejects.sort(key=lambda reject: reject.row)
     return Encoded(space.pick(tensors, slice(None), "cpu"), owner, rows, rejects)
+
+
+def _tensors(codec: Codec, space: Space, records: pa.RecordBatch) -> tuple[Batch, list[Reject]]:
+    """Of the fields of ``space``, and which pieces have none, such as one with a token that was
+    never seen. A table's fault is raised: it is one of its columns."""
+    if set(space.names) <= set(codec.conditions.names):  # what they are computed of is not needed
+        return codec.conditions.encode(records), []
+    try:
+        return codec.encode(records), []
+    except DataError:
+        if isinstance(codec, TableCodec):
+            raise
+    bad = []
+    for row in range(len(records)):  # one by one, as few have any
+        try:
+            codec.encode(records.slice(row, 1))
+        except DataError as error:
+            bad.append(Reject(row, error.column or "", "", error.reason))
+    kept = np.delete(np.arange(len(records)), [fault.row for fault in bad])
+    if not len(kept):
+        return {}, bad
+    return codec.encode(records.take(pa.array(kept))), bad

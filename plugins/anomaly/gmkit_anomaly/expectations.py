@@ -138,8 +138,8 @@ class Learned(Nothing):
     def __init__(
         self, detector: Detector, codec: Codec, batch: Batch, owners: Mapping[str, str]
     ) -> None:
-        self._sums = {owners[name]: name for name in detector.summaries.fields if name in owners}
-        self._range_of = detector.summaries.range
+        self._sums = {owners[name]: name for name in detector.sums}
+        self._range_of = detector.range
         self._columns: dict[str, Any] = dict(codec.conditions.columns)
         if isinstance(codec, TableCodec):
             self._columns |= codec.columns
@@ -273,7 +273,7 @@ def shown(value: Any) -> str:
     if plain is None:
         return "missing"
     if isinstance(plain, float):
-        return f"{plain:.5g}"
+        return f"{plain + 0.0:.5g}"  # no -0
     text = str(plain)
     return text if len(text) <= 40 else text[:39] + "…"
 

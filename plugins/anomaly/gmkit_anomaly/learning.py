@@ -142,7 +142,7 @@ class Learned(Temporary):
             own |= {name: name for name in self.codec.conditions.names}
             if not isinstance(self._judge, Detector):
                 return own
-            sums = self._judge.summaries.owner
+            sums = self._judge.sums
             own |= {name: f"{own[of]}.{name.rpartition('.')[2]}" for name, of in sums.items()}
             return {name: own[name] for name in self._judge.judged.fields}
         columns = self.codec.columns

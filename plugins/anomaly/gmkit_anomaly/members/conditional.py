@@ -29,6 +29,8 @@ MOST_GROUPS = 1600
 LEAF = 5
 INPUTS = 24
 """Columns that a tree looks at for a cut, at most."""
+MOST_INPUTS = 256
+"""Columns that a tree is given, at most; of more so many at random, others for each tree."""
 ROWS = 20_000
 """Records that a tree learns from, at most."""
 FLOOR = 1e-3
@@ -71,8 +73,11 @@ class Conditional(Scorer):
         many = int(np.clip(MOST_TREES // max(1, len(groups)), 1, TREES))
         trees, targets, columns = [], [], []
         for wanted in groups.tolist() if len(np.unique(group)) > 1 else ():
-            mine, inputs = np.flatnonzero(group == wanted), np.flatnonzero(group != wanted)
+            mine, others = np.flatnonzero(group == wanted), np.flatnonzero(group != wanted)
             for _ in range(many):
+                inputs = others
+                if len(others) > MOST_INPUTS:
+                    inputs = np.sort(draws.choice(others, MOST_INPUTS, replace=False))
                 seen = draws.permutation(len(rows))[: min(ROWS, max(2, len(rows) * 2 // 3))]
                 learner = ExtraTreeRegressor(
                     min_samples_leaf=min(LEAF, max(1, len(seen) // 2)),
