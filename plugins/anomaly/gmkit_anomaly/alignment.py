@@ -10,6 +10,7 @@ from gmkit.codecs import Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.numbers import plain_column, plain_type
 from gmkit.errors import DataError, did_you_mean
+from gmkit_anomaly.windows import window_learned
 
 
 class Alignment:
@@ -74,6 +75,15 @@ def check_columns(wanted: Sequence[str], schema: pa.Schema, name: str) -> None:
     missing = [n for n in wanted if n not in schema.names]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        size, given = window_learned(wanted), window_learned(schema.names)
+        if size is not None and size != given:
+            raise DataError(
+                f"was to be judged without the window of {size} rows that was learned with"
+                if given is None
+                else f"was to be judged with windows of {given} rows; {size} were learned with",
+                file=name,
+                hint=f"Add --window {size}, and --group-key if that was given then.",
+            )
         raise DataError(
             f"has no such column{more}, which was learned from",
             file=name,

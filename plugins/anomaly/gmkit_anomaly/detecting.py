@@ -7,7 +7,6 @@ Memory holds two numbers a record, and what was learned.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,16 @@ from gmkit.observer import Observer
 from gmkit_anomaly.alignment import Alignment, check_columns
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
+from gmkit_anomaly.judgeable import CHUNK, Judgeable
 from gmkit_anomaly.labels import label_notes
 from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
-from gmkit_anomaly.oddest import Oddest
+from gmkit_anomaly.naming import named
 from gmkit_anomaly.reasons import Reason, told
-from gmkit_anomaly.windows import windowed
+from gmkit_anomaly.seen import Seen
+from gmkit_anomaly.views import View, views
+from gmkit_anomaly.windows import Windows, made_of
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
-CHUNK = 32_768
-"""Records judged at once: the numbers of larger pieces leave the processor's cache."""
 SHOWN = 20
 """Records told of in the terminal and the report."""
 Floats = NDArray[np.float64]
@@ -58,10 +58,12 @@ class Request:
     ignore: tuple[str, ...] = ()
     keep: Path | None = None
     """Where the trained run shall stay."""
-    window: int | None = None
-    """Rows before that a row of a time series is judged by."""
+    windows: Windows | None = None
+    """How rows make time series; None: each is judged by itself."""
     strict: bool = False
     """Fail at the first record that cannot be judged."""
+    report: bool = True
+    """Whether what a report shows is wanted."""
     plan: Plan = field(default_factory=Plan)
 
 
@@ -74,6 +76,11 @@ class Top:
     p_value: float
     flagged: bool
     reasons: list[Reason]
+    names: dict[str, str] = field(default_factory=dict)
+    """What it is called: its series, time, identifier, where there are any."""
+
+
+_ARRAYS = ("scores", "flagged", "known", "top", "times", "views", "picture")
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,9 @@ class Result:
     top: list[Top]
     notes: list[str]
     scores: Floats
-    """(N,) of all records."""
+    """(N,) of all records, NaN of those that could not be judged."""
+    flagged: NDArray[np.bool_]
+    """(N,)."""
     known: Floats
     """Of held-out ones."""
     threshold: float
@@ -96,10 +105,26 @@ class Result:
     """Records that could not be judged,"""
     rejects: Path | None = None
     """and the file that names them."""
+    times: NDArray[np.datetime64] | None = None
+    """(N,) of all records, where they have any."""
+    views: list[View] = field(default_factory=list)
+    """Some series over time."""
+    picture: bytes | None = None
+    """The most abnormal records drawn, PNG or SVG, of domains that can."""
+
+    @property
+    def explained(self) -> bool:
+        """Whether reasons say more than what the record is: of an image they do not."""
+        whole = (
+            not reason.expected and (not reason.value or reason.column in top.names)
+            for top in self.top
+            for reason in top.reasons
+        )
+        return not all(whole)
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
-        facts = {k: v for k, v in vars(self).items() if k not in ("scores", "known", "top")}
+        facts = {k: v for k, v in vars(self).items() if k not in _ARRAYS}
         top = [{**vars(t), "reasons": [vars(r) for r in t.reasons]} for t in self.top]
         places = {"out": str(self.out), "rejects": self.rejects and str(self.rejects)}
         return {**facts, **places, "top": top}
@@ -142,37 +167,27 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
     if request.train is not None or source is None:
         source = open_source(request.train, domain=installed_domain(request.plan.domain))
     observer.stage(f"Reading {source.name}")
-    if request.window is None:
-        rows = sampled_rows(source, request.plan.sample, request.plan.seed, observer)
-    else:
-        rows = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
     for name in request.ignore:
-        if name not in rows.column_names:
+        if name not in source.schema.names:
             raise DataError(
                 "--ignore names a column that is not there",
                 file=source.name,
                 column=name,
-                hint=did_you_mean(name, rows.column_names),
+                hint=did_you_mean(name, source.schema.names),
             )
-    rows = rows.drop_columns(list(request.ignore))
+    if request.windows is None:
+        rows = sampled_rows(source, request.plan.sample, request.plan.seed, observer)
+        rows = rows.drop_columns(list(request.ignore))
+    else:
+        rows = Judgeable(source, request.windows).table()
+        made = [n for name in request.ignore for n in made_of(name, request.windows.size)]
+        gone = {*request.ignore, *made}
+        rows = rows.select([n for n in rows.column_names if n not in gone])
     if judged is not None and not installed_domain(request.plan.domain).column:
-        check_columns(rows.column_names, _judged_schema(request, judged), judged.name)
+        check_columns(rows.column_names, Judgeable(judged, request.windows).schema, judged.name)
     if not rows.num_columns:
         raise DataError("no column is left to learn from", file=source.name)
     return learned_from(rows, request.plan, observer, request.keep)
-
-
-def _pairs(request: Request, source: Source) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The records as they are, and as they are judged: with windows, beside what came before."""
-    if request.window is None:
-        yield from ((batch, batch) for batch in source.batches(CHUNK))
-        return
-    table = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
-    begin = 0
-    for batch in source.batches(CHUNK):
-        judged = table.slice(begin, len(batch)).combine_chunks().to_batches()
-        yield batch, judged[0] if judged else batch
-        begin += len(batch)
 
 
 def _open(request: Request, data: Any, domain: str) -> Source:
@@ -183,11 +198,11 @@ def _open(request: Request, data: Any, domain: str) -> Source:
 
 
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
-    align = Alignment(learned.codec, _judged_schema(request, source), source.name)
-    drift = Drift(learned.codec)
+    judgeable = Judgeable(source, request.windows)
+    align = Alignment(learned.codec, judgeable.schema, source.name)
+    seen = Seen(Drift(learned.codec), judgeable, installed_domain(learned.domain).column, SHOWN)
     with RejectFile(rejects_place(request.out)) as rejects:
-        oddest = Oddest(SHOWN)
-        both = _all_scores(request, learned, source, align, drift, rejects, oddest, observer)
+        both = _all_scores(request, learned, judgeable, align, seen, rejects, observer)
     scores, p_values = both
     usable = np.isfinite(scores)
     if not usable.any():
@@ -203,16 +218,27 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     share = request.contamination
     rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(drift.notes() if apart else [])]
+    notes = [*align.notes, *(seen.drift.notes() if apart else [])]
     if rejects.count:
-        notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
-    _write(request, source, learned, align, (scores, p_values, flagged), observer)
+        many = "1 record" if rejects.count == 1 else f"{rejects.count:,} records"
+        notes.append(f"{many} could not be judged: see {rejects.path}.")
+    _write(request, judgeable, learned, align, (scores, p_values, flagged), observer)
+    oddest = seen.oddest
     assert oddest.first is not None and oddest.records is not None
     if not apart and whole:
         notes += label_notes(oddest.first, scores[: len(oddest.first)])
     top = [
-        Top(row, float(scores[row]), float(p_values[row]), bool(flagged[row]), why)
-        for row, why in zip(oddest.rows, learned.reasons(oddest.records), strict=True)
+        Top(
+            row,
+            float(scores[row]),
+            float(p_values[row]),
+            bool(flagged[row]),
+            why,
+            named(oddest.names, place),
+        )
+        for place, (row, why) in enumerate(
+            zip(oddest.rows, learned.reasons(oddest.records), strict=True)
+        )
     ]
     for note in notes:
         observer.note(note)
@@ -224,11 +250,15 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         learned_from=learned.rows,
         top=top,
         notes=notes,
-        scores=scores if whole else scores[usable],
+        scores=scores,
+        flagged=flagged,
         known=known,
         threshold=_threshold(rule, scores, flagged),
         rejected=rejects.count,
         rejects=rejects.path if rejects.count else None,
+        times=seen.times,
+        views=views(judgeable, scores, flagged) if request.report else [],
+        picture=installed_domain(learned.domain).draw(oddest.records) if request.report else None,
     )
 
 
@@ -236,12 +266,6 @@ def rejects_place(out: Path) -> Path:
     """``data.scored.parquet`` → ``data.scored.rejects.csv``."""
     stem = out.name.removesuffix(".gz").rpartition(".")[0] or out.name
     return out.with_name(f"{stem}.rejects.csv")
-
-
-def _judged_schema(request: Request, source: Source) -> pa.Schema:
-    if request.window is None:
-        return source.schema
-    return windowed(source.schema.empty_table(), request.window).schema
 
 
 def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
@@ -253,51 +277,49 @@ def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
 def _all_scores(
     request: Request,
     learned: Learned,
-    source: Source,
+    judgeable: Judgeable,
     align: Alignment,
-    drift: Drift,
+    seen: Seen,
     rejects: RejectFile,
-    oddest: Oddest,
     observer: Observer,
 ) -> tuple[Floats, Floats]:
     """Of the whole source: scores and p-values, NaN of what could not be judged. Raises DataError
     for the first of these, when strict."""
     observer.stage("Judging")
-    total, done = source.count(), 0
+    total, done = judgeable.source.count(), 0
     scores, p_values = array("d"), array("d")  # grow in place
-    for _, batch in _pairs(request, source):
-        aligned = align(batch, done)
-        encoded = learned.encode(aligned, done, source.name)
+    for stored, judged in judgeable.pairs(observer):
+        aligned = align(judged, done)
+        encoded = learned.encode(aligned, done, judgeable.name)
         if encoded.rejects and request.strict:
             first = encoded.rejects[0]
             raise DataError(
                 first.reason,
-                file=source.name,
+                file=judgeable.name,
                 row=first.row,
                 column=first.column,
                 hint=f"Without --strict it is set aside in {rejects.path} and judging goes on.",
             )
         rejects.add(encoded.rejects)
-        if len(encoded.owner):
-            drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
         scores.frombytes(found.score.tobytes())
         p_values.frombytes(found.p_value.tobytes())
-        oddest.add(done, aligned, found.score)
-        done += len(batch)
+        seen.add(stored, aligned, encoded, found.score)
+        done += len(stored)
         observer.advance(done, total)
     return np.frombuffer(scores), np.frombuffer(p_values)
 
 
 def _write(
     request: Request,
-    source: Source,
+    judgeable: Judgeable,
     learned: Learned,
     align: Alignment,
     found: tuple[Floats, Floats, NDArray[np.bool_]],
     observer: Observer,
 ) -> None:
     """The file."""
+    source = judgeable.source
     scores, p_values, flagged = found
     schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
     names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
@@ -310,7 +332,7 @@ def _write(
                 sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             return
         begin = 0
-        for batch, judged in _pairs(request, source):
+        for batch, judged in judgeable.pairs():
             aligned = align(judged, begin)
             here = slice(begin, begin + len(batch))
             columns = [] if request.scores_only else list(batch.columns)

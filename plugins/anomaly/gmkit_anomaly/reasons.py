@@ -30,10 +30,18 @@ class Reason:
     expected: str
     nats: float
 
+    @property
+    def found(self) -> str:
+        """Column and value."""
+        return f"{self.column} = {self.value}" if self.value else self.column
+
+    @property
+    def awaited(self) -> str:
+        """What was expected; nothing where nothing is known."""
+        return f"(expected {self.expected})" if self.expected else ""
+
     def __str__(self) -> str:
-        expected = f" (expected {self.expected})" if self.expected else ""
-        value = f" = {self.value}" if self.value else ""
-        return f"{self.column}{value}{expected}"
+        return f"{self.found} {self.awaited}".rstrip()
 
 
 def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, float]]]:
@@ -67,11 +75,16 @@ def reasons_of(
         ]
     return [
         [
-            Reason(name, _value(records, row, name), rest.told(row, name), nats)
+            _reason(name, _value(records, row, name), rest.told(row, name), nats)
             for name, nats in reasons
         ]
         for row, reasons in enumerate(found)
     ]
+
+
+def _reason(name: str, value: str, expected: str, nats: float) -> Reason:
+    """Where the very value was expected it is the rest that does not go with it."""
+    return Reason(name, value, "" if expected == value else expected, nats)
 
 
 def _value(records: pa.RecordBatch, row: int, name: str) -> str:
