@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from gmkit.codecs import Codec
 from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.inference import learnable
 from gmkit.codecs.tables.numbers import plain_column, plain_type
 from gmkit.errors import DataError, did_you_mean
 from gmkit_anomaly.windows import window_learned
@@ -26,6 +27,10 @@ class Alignment:
             return
         check_columns(self._wanted.names, schema, name)
         extra = [n for n in schema.names if n not in self._wanted.names]
+        nested = [n for n in extra if not learnable(schema.field(n).type)]
+        if nested:
+            self.notes.append(f"Not looked at, for it holds nested values: {_listed(nested)}.")
+        extra = [n for n in extra if n not in nested]
         if extra:
             self.notes.append(f"Not looked at, for it was not learned: {_listed(extra)}.")
         for field in self._wanted:

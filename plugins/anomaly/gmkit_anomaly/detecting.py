@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs.tables.inference import learnable
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
@@ -30,9 +31,10 @@ from gmkit_anomaly.judgeable import CHUNK, Judgeable
 from gmkit_anomaly.labels import label_notes
 from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
 from gmkit_anomaly.naming import named
-from gmkit_anomaly.reasons import Reason, told
+from gmkit_anomaly.reasons import told
+from gmkit_anomaly.result import Result, Top
 from gmkit_anomaly.seen import Seen
-from gmkit_anomaly.views import View, views
+from gmkit_anomaly.views import views
 from gmkit_anomaly.windows import Windows, made_of
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
@@ -58,6 +60,8 @@ class Request:
     ignore: tuple[str, ...] = ()
     keep: Path | None = None
     """Where the trained run shall stay."""
+    column: str = ""
+    """The record's main column, of domains that have one, where it has another name."""
     windows: Windows | None = None
     """How rows make time series; None: each is judged by itself."""
     strict: bool = False
@@ -65,69 +69,6 @@ class Request:
     report: bool = True
     """Whether what a report shows is wanted."""
     plan: Plan = field(default_factory=Plan)
-
-
-@dataclass(frozen=True)
-class Top:
-    """A record among the most abnormal."""
-
-    row: int
-    score: float
-    p_value: float
-    flagged: bool
-    reasons: list[Reason]
-    names: dict[str, str] = field(default_factory=dict)
-    """What it is called: its series, time, identifier, where there are any."""
-
-
-_ARRAYS = ("scores", "flagged", "known", "top", "times", "views", "picture")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of it."""
-
-    out: Path
-    rows: int
-    anomalies: int
-    rule: str
-    learned_from: int
-    top: list[Top]
-    notes: list[str]
-    scores: Floats
-    """(N,) of all records, NaN of those that could not be judged."""
-    flagged: NDArray[np.bool_]
-    """(N,)."""
-    known: Floats
-    """Of held-out ones."""
-    threshold: float
-    rejected: int = 0
-    """Records that could not be judged,"""
-    rejects: Path | None = None
-    """and the file that names them."""
-    times: NDArray[np.datetime64] | None = None
-    """(N,) of all records, where they have any."""
-    views: list[View] = field(default_factory=list)
-    """Some series over time."""
-    picture: bytes | None = None
-    """The most abnormal records drawn, PNG or SVG, of domains that can."""
-
-    @property
-    def explained(self) -> bool:
-        """Whether reasons say more than what the record is: of an image they do not."""
-        whole = (
-            not reason.expected and (not reason.value or reason.column in top.names)
-            for top in self.top
-            for reason in top.reasons
-        )
-        return not all(whole)
-
-    def to_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        facts = {k: v for k, v in vars(self).items() if k not in _ARRAYS}
-        top = [{**vars(t), "reasons": [vars(r) for r in t.reasons]} for t in self.top]
-        places = {"out": str(self.out), "rejects": self.rejects and str(self.rejects)}
-        return {**facts, **places, "top": top}
 
 
 def detect(request: Request, observer: Observer) -> Result:
@@ -165,7 +106,9 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
         return reopened(request.run, request.plan, observer)
     judged = source
     if request.train is not None or source is None:
-        source = open_source(request.train, domain=installed_domain(request.plan.domain))
+        domain = installed_domain(request.plan.domain)
+        source = open_source(request.train, domain=domain, column=request.column)
+        _not_over(request.out, source)
     observer.stage(f"Reading {source.name}")
     for name in request.ignore:
         if name not in source.schema.names:
@@ -183,18 +126,36 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
         made = [n for name in request.ignore for n in made_of(name, request.windows.size)]
         gone = {*request.ignore, *made}
         rows = rows.select([n for n in rows.column_names if n not in gone])
+    nested = []
+    if not installed_domain(request.plan.domain).column:  # else only that column is looked at
+        nested = [field.name for field in rows.schema if not learnable(field.type)]
+        rows = rows.drop_columns(nested)
     if judged is not None and not installed_domain(request.plan.domain).column:
         check_columns(rows.column_names, Judgeable(judged, request.windows).schema, judged.name)
     if not rows.num_columns:
-        raise DataError("no column is left to learn from", file=source.name)
+        raise DataError(
+            "no column is left to learn from",
+            file=source.name,
+            hint=f"{nested[0]!r} holds nested values: make plain columns of it." if nested else "",
+        )
     return learned_from(rows, request.plan, observer, request.keep)
 
 
 def _open(request: Request, data: Any, domain: str) -> Source:
-    source = open_source(data, domain=installed_domain(domain))
+    source = open_source(data, domain=installed_domain(domain), column=request.column)
+    _not_over(request.out, source)
     out_schema(source.schema, request, [])
     Sink(request.out, pa.schema([]), CORE_FORMATS)  # a place that cannot be: told before learning
     return source
+
+
+def _not_over(out: Path, source: Source) -> None:
+    """Raise ConfigError where the result would take the data's place."""
+    if any(out.resolve() == file.resolve() for file in source.files):
+        raise ConfigError(
+            f"--out {out} is the data itself, which would be lost",
+            hint="Name another file, or leave --out out.",
+        )
 
 
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:

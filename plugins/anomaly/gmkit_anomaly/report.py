@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gmkit.report.page import Cell, Page
 from gmkit.report.plots import course, spread
-from gmkit_anomaly.detecting import Request, Result, Top
+from gmkit_anomaly.detecting import Request
+from gmkit_anomaly.result import Result, Top
 
 
 def write_report(request: Request, result: Result) -> Path:

@@ -213,10 +213,44 @@ def test_windows_see_what_is_unusual_for_its_time(run: Run, tmp_path: Path) -> N
     outcome = run("detect-anomalies", path, "--window", 16, "--no-report", "--json")
     assert outcome.code == 0, outcome.err
     assert 450 in [top["row"] for top in outcome.json["top"][:3]]
+    first = outcome.json["top"][0]
+    assert first["names"] == {"at": str(times[first["row"]]).replace("T", " ")}
     path = stored(tmp_path / "plain.parquet", pa.table({"level": level}))
     outcome = run("detect-anomalies", path, "--window", 16)
     assert outcome.code == 3
     assert "needs a column of timestamps" in outcome.err
+
+
+def test_series_of_one_table_are_judged_apart(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    times = np.datetime64("2024-01-01T00", "s") + np.arange(200).astype("timedelta64[h]")
+    levels = rng.normal(0, 1, (3, 200)) + np.array([[0], [1000], [2000]])
+    levels[1, 150] += 15
+    table = pa.table(
+        {
+            "sensor": np.repeat(["north", "south", "west"], 200),
+            "at": np.tile(times, 3),
+            "level": levels.ravel(),
+            "tags": [["a"]] * 600,
+        }
+    )
+    order = rng.permutation(600)
+    path = stored(tmp_path / "sensors.parquet", table.take(pa.array(order)))
+    words = ("--window", 8, "--group-key", "sensor", "--scorer", "tails", "--json")
+    outcome = run("detect-anomalies", path, *words, "--keep", "kept")
+    assert outcome.code == 0, outcome.err
+    assert "each of 3 series of 'sensor' by itself, ordered by 'at'" in outcome.err
+    assert "holds nested values: tags" in outcome.err
+    named = [top["names"] for top in outcome.json["top"][:2]]
+    assert {"sensor": "south", "at": "2024-01-07 06:00:00"} in named
+    page = Path(outcome.json["report"]).read_text()
+    assert "level, sensor south" in page and "2024-01-07 06:00:00" in page
+    scored = pq.read_table(outcome.json["out"])
+    assert scored.select(table.column_names).equals(pq.read_table(path))
+    outcome = run("detect-anomalies", path, "--window", 8, "--group-key", "sensr")
+    assert outcome.code == 3 and "Did you mean 'sensor'?" in outcome.err
+    outcome = run("detect-anomalies", path, "--run", "kept")
+    assert outcome.code == 3 and "Add --window 8" in outcome.err
 
 
 def test_what_makes_no_sense_is_refused_before_learning(run: Run, normal: Path) -> None:
@@ -228,6 +262,8 @@ def test_what_makes_no_sense_is_refused_before_learning(run: Run, normal: Path) 
         (("--ignore", "prize"), "Did you mean 'price'?", 3),
         (("--out", "no/where.parquet"), "does not exist", 3),
         (("--follow",), "--follow needs", 2),
+        (("--group-key", "zone"), "Add --window 64", 2),
+        (("--out", normal), "is the data itself", 2),
         (("--run", "x", "--train", "y"), "--run has learned already", 2),
     ):
         outcome = run("detect-anomalies", normal, *words)

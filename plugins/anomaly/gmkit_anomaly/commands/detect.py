@@ -76,6 +76,9 @@ def detect_anomalies(
         typer.Option("--follow", help="Judge lines as they come: a growing file, or - for stdin."),
     ] = False,
     domain: Annotated[str, typer.Option("--domain", help="Kind of records.")] = "anomaly",
+    column: Annotated[
+        str, typer.Option("--column", help="The column of the record, of kinds that have one.")
+    ] = "",
     model: Annotated[
         str | None,
         typer.Option("--model", help="Family that learns what is usual; default: detector."),
@@ -150,6 +153,7 @@ def detect_anomalies(
         scores_only=scores_only,
         ignore=tuple(ignore or ()),
         keep=keep,
+        column=column,
         windows=None if window is None else Windows(window, group_key, time),
         strict=strict,
         report=report,
@@ -275,6 +279,7 @@ def default_out(data: str | None) -> Path:
     if data is None:
         return Path("example.scored.parquet")
     place = Path(data)
+    place = place if place.name and place.name != ".." else place.resolve()
     endings = "".join(place.suffixes[-2:]) if place.suffix == ".gz" else place.suffix
     stem = place.name.removesuffix(endings) or "data"
     if not place.exists():
