@@ -27,7 +27,7 @@ from gmkit.temporary import Temporary
 from gmkit_anomaly.detector import DetectorConfig
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
-from gmkit_anomaly.reasons import Reason, reasons_of
+from gmkit_anomaly.reasons import Reason, reasons_of, valued
 
 if TYPE_CHECKING:
     import gmkit
@@ -144,7 +144,7 @@ class Learned(Temporary):
         as its most unusual one, with a p-value k times as large (Bonferroni)."""
         if not len(some.owner):
             nothing = np.full(some.rows, np.nan)
-            return Scores(nothing, nothing, {})
+            return self._with_unseen(some, Scores(nothing, nothing.copy(), {}))
         with torch.no_grad():
             judged = self._judge.judge(some.batch, fields=columns)
             p_values = np.asarray(self._judge.p_values(judged))
@@ -161,14 +161,29 @@ class Learned(Temporary):
             many = np.maximum(some.counts, 1)
             score = score - np.log(many)
             p_values = np.minimum(-some.highest(-p_values) * many, 1.0)
-        return Scores(score, p_values, found)
+        return self._with_unseen(some, Scores(score, p_values, found))
+
+    def _with_unseen(self, some: Encoded, found: Scores) -> Scores:
+        """What was never learned counts as ten times as unlikely as the oddest held-out record."""
+        rows = list(some.unseen)
+        if rows:
+            known = self.known
+            found.score[rows] = (float(known[-1]) if len(known) else 0.0) + np.log(10)
+            found.p_value[rows] = 0.1 / (len(known) + 1)
+        return found
 
     def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
         """For each of some records, as the codec reads them."""
-        found = self.scores(self.encode(records), columns=True).columns
-        if not found:
-            return [[] for _ in range(len(records))]
-        return reasons_of(self.run.family, self.codec, records, found)
+        some = self.encode(records)
+        found = self.scores(some, columns=True).columns
+        if found:
+            reasons = reasons_of(self.run.family, self.codec, records, found)
+        else:
+            reasons = [[] for _ in range(len(records))]
+        for row, unseen in some.unseen.items():
+            value = valued(records, row, unseen.column)
+            reasons[row] = [Reason(unseen.column, value, "", 0.0, unseen.reason)]
+        return reasons
 
 
 def learned_from(

@@ -29,6 +29,8 @@ class Reason:
     value: str
     expected: str
     nats: float
+    note: str = ""
+    """What else is to be said of it."""
 
     @property
     def found(self) -> str:
@@ -38,7 +40,8 @@ class Reason:
     @property
     def awaited(self) -> str:
         """What was expected; nothing where nothing is known."""
-        return f"(expected {self.expected})" if self.expected else ""
+        told = f"expected {self.expected}" if self.expected else self.note
+        return f"({told})" if told else ""
 
     def __str__(self) -> str:
         return f"{self.found} {self.awaited}".rstrip()
@@ -70,12 +73,12 @@ def reasons_of(
     rest = expectations(family, codec, records, [[name for name, _ in row] for row in found])
     if rest is None:
         return [
-            [Reason(name, _value(records, row, name), "", nats) for name, nats in reasons]
+            [Reason(name, valued(records, row, name), "", nats) for name, nats in reasons]
             for row, reasons in enumerate(found)
         ]
     return [
         [
-            _reason(name, _value(records, row, name), rest.told(row, name), nats)
+            _reason(name, valued(records, row, name), rest.told(row, name), nats)
             for name, nats in reasons
         ]
         for row, reasons in enumerate(found)
@@ -87,7 +90,7 @@ def _reason(name: str, value: str, expected: str, nats: float) -> Reason:
     return Reason(name, value, "" if expected == value else expected, nats)
 
 
-def _value(records: pa.RecordBatch, row: int, name: str) -> str:
+def valued(records: pa.RecordBatch, row: int, name: str) -> str:
     """Nothing of what is no column, or cannot be read, as an image."""
     if name not in records.schema.names:
         return ""

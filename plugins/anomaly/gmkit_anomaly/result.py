@@ -64,7 +64,7 @@ class Result:
     def explained(self) -> bool:
         """Whether reasons say more than what the record is: of an image they do not."""
         whole = (
-            not reason.expected and (not reason.value or reason.column in top.names)
+            not reason.awaited and (not reason.value or reason.column in top.names)
             for top in self.top
             for reason in top.reasons
         )
