@@ -324,6 +324,14 @@ def test_lines_are_judged_as_they_come(
     assert outcome.code == 0, outcome.err
     first, second = map(json.loads, outcome.out.splitlines())
     assert second["anomaly_score"] > first["anomaly_score"]
-    assert second["rating"] is None
+    assert second["rating"] is None and second["price"] == 900.0
     assert "line 4: has 2 values, the first line names 6 columns" in outcome.err
-    assert "line 5:" in outcome.err and "'weight'" in outcome.err
+    assert "line 5: column 'weight': 'x' cannot be read as double" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.StringIO("weight,zone,prize\n1,near,2\n"))
+    outcome = run("detect-anomalies", "-", "--follow", "--run", "kept")
+    assert outcome.code == 3
+    assert "column 'price': has no such column (and 3 more)" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}\n'))
+    outcome = run("detect-anomalies", "-", "--follow", "--run", "kept")
+    assert "line 1: has none of the columns that were learned: weight, zone" in outcome.err
+    assert "Add --follow" in run("detect-anomalies", "-", "--run", "kept").err

@@ -55,7 +55,7 @@ def test_a_token_never_learned_is_surprising_and_no_error(run: Run, tmp_path: Pa
     assert found["is_anomaly"].to_pylist()[1::2] == [True, True]
     scores = found["anomaly_score"].to_numpy()
     assert scores[[1, 3]].min() > scores[[0, 2]].max()
-    assert "'S' does not occur in the training data" in found["reasons"][1].as_py()
+    assert "'[S]' does not occur in the training data" in found["reasons"][1].as_py()
     pq.write_table(pa.table({"smiles": ["CCS"]}), new)
     alone = run("detect-anomalies", new, "--train", train, *QUICK, "--json")
     assert alone.json["top"][0]["score"] == outcome.json["top"][0]["score"]

@@ -115,6 +115,10 @@ def detect_anomalies(
             "--run has learned already; --train and --keep are for learning",
             hint="Leave them out, or leave --run out.",
         )
+    if data == "-" and not follow:
+        raise ConfigError(
+            "standard input is read line by line", hint="Add --follow, or write it to a file first."
+        )
     if window is None and (group_key or time):
         raise ConfigError(
             f"{'--group-key' if group_key else '--time'} says how rows make time series",
@@ -197,7 +201,7 @@ def _follow(request: Any, observer: Any, err: Any) -> None:
     try:
         alpha = 0.01 if request.fdr is None else request.fdr
         follower = Follower(learned, alpha=alpha, contamination=request.contamination)
-        for number, record in records(lines(request.data)):
+        for number, record in records(lines(request.data), follower.columns):
             try:
                 if isinstance(record, Exception):
                     raise record
