@@ -208,6 +208,7 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         rows=len(scores),
         anomalies=int(flagged.sum()),
         rule=rule.told,
+        by_rate=fdr is not None,
         learned_from=learned.rows,
         top=top,
         notes=notes,

@@ -39,6 +39,8 @@ class Result:
     rows: int
     anomalies: int
     rule: str
+    by_rate: bool
+    """Whether it is a rate of false discoveries."""
     learned_from: int
     top: list[Top]
     notes: list[str]
@@ -69,6 +71,11 @@ class Result:
             for reason in top.reasons
         )
         return not all(whole)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether none is flagged, for the rate of false discoveries that was asked for."""
+        return self.by_rate and not self.anomalies and bool(self.top)
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""

@@ -248,13 +248,23 @@ def told(result: Any, page: Path | None) -> Any:
         figures = Text(f"{top.row:,}"), *map(Text, top.names.values()), Text(f"{top.score:.2f}")
         why = [_why(top.reasons)] if result.explained else []
         table.add_row(*figures, Text(f"{top.p_value:.2g}"), mark, *why)
+    unsure = [unsure_text(result)] if result.unsure else []
     lines = [
         f"{result.anomalies:,} of {result.rows:,} records are abnormal. Rule: {result.rule}.",
+        *unsure,
         f"All records with scores and reasons: {result.out}",
     ]
     if page is not None:
         lines.append(f"Report: {page}")
     return Group(table, *map(Text, lines))
+
+
+def unsure_text(result: Any) -> str:
+    """What to do where no record is certain enough."""
+    return (
+        f"At this rate none is certain enough: the lowest p-value is {result.top[0].p_value:.2g}, "
+        f"of {result.rows:,} records. The highest hundredth all the same: --contamination 0.01"
+    )
 
 
 def _why(reasons: Any) -> Any:
