@@ -161,7 +161,12 @@ def _not_over(out: Path, source: Source) -> None:
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
     judgeable = Judgeable(source, request.windows)
     align = Alignment(learned.codec, judgeable.schema, source.name)
-    seen = Seen(Drift(learned.codec), judgeable, installed_domain(learned.domain).column, SHOWN)
+    seen = Seen(
+        Drift(learned.codec, learned.kept),
+        judgeable,
+        installed_domain(learned.domain).column,
+        SHOWN,
+    )
     with RejectFile(rejects_place(request.out)) as rejects:
         both = _all_scores(request, learned, judgeable, align, seen, rejects, observer)
     scores, p_values = both

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Codec
+from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
@@ -24,7 +24,7 @@ from gmkit.errors import DataError
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
-from gmkit_anomaly.detector import DetectorConfig
+from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.judging import Judging, judging
 from gmkit_anomaly.reasons import Reason, reasons_of, valued
@@ -111,6 +111,12 @@ class Learned(Temporary):
     def domain(self) -> str:
         """Its name."""
         return self.run.config.domain
+
+    @property
+    def kept(self) -> Batch | None:
+        """Some of the records that it learned from; None where no family keeps any."""
+        family = self.run.family
+        return family.kept() if isinstance(family, Detector) else None
 
     @property
     def contaminated(self) -> bool:

@@ -166,11 +166,15 @@ def test_drift_and_further_columns_are_told(run: Run, normal: Path, tmp_path: Pa
     names = table.schema.names
     heavier = pc.add(table["weight"], 100.0)
     table = table.set_column(names.index("weight"), "weight", heavier)
+    zones = [None] * 40 + table["zone"].to_pylist()[40:]
+    table = table.set_column(names.index("zone"), "zone", pa.array(zones))
     table = table.append_column("note", pa.array(["x"] * 100))
     path = stored(tmp_path / "new.parquet", table)
     outcome = run("detect-anomalies", path, "--train", normal, "--no-report")
     assert outcome.code == 0, outcome.err
     assert "Column 'weight': 100 % of the values lie outside" in outcome.err
+    assert "Column 'zone': 40 % of the values are missing, 0 % where it was learned" in outcome.err
+    assert "Column 'rating'" not in outcome.err  # a tenth is missing, as ever
     assert "Not looked at, for it was not learned: note." in outcome.err
 
 
