@@ -38,6 +38,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """The detector of ``gmkit detect-anomalies`` on matrices of numbers, in which NaN is a missing
     value, and on data frames and Arrow tables of any columns."""
 
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
     def __init__(
         self,
         *,
