@@ -39,6 +39,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     value, and on data frames and Arrow tables of any columns."""
 
     n_features_in_: int
+    mixed_: bool
     feature_names_in_: NDArray[np.object_]
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmkit.report.page import Cell, Page
-from gmkit.report.plots import course, spread
+from gmkit.report.plots import DOTS, course, spread
 from gmkit_anomaly.detecting import Request
 from gmkit_anomaly.result import Result, Top
+
+MOST, PIECES = 100_000, 2_000
+"""Records beyond which only some are drawn, and the pieces of which each gives two."""
 
 
 def write_report(request: Request, result: Result) -> Path:
@@ -86,14 +90,14 @@ def _scores(sheet: Page, result: Result) -> None:
 
 def _courses(sheet: Page, result: Result) -> None:
     """Scores by time, or by row, and some series."""
-    order, place = None, np.arange(len(result.scores)).astype(np.float64)
-    axis: NDArray[np.float64] | NDArray[np.datetime64] = place
-    if result.times is not None:
-        order = np.argsort(result.times, kind="stable")
-        axis = result.times[order]
-    scores = result.scores if order is None else result.scores[order]
-    flagged = result.flagged if order is None else result.flagged[order]
-    by = "row" if order is None else "time"
+    scores, flagged, times = result.scores, result.flagged, result.times
+    if times is not None:
+        order = np.argsort(times, kind="stable")
+        scores, flagged, times = scores[order], flagged[order], times[order]
+    kept = telling(scores, flagged)
+    axis = kept.astype(np.float64) if times is None else times[kept]
+    scores, flagged = scores[kept], flagged[kept]
+    by = "row" if times is None else "time"
     sheet.heading(
         f"Scores by {by}",
         "Flagged records are dots. Where they stand close together something lasted; where they "
@@ -123,6 +127,22 @@ def _courses(sheet: Page, result: Result) -> None:
             title=view.title,
         )
         sheet.chart(chart, view.title, view.note)
+
+
+def telling(scores: NDArray[np.float64], flagged: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows that a picture of all scores needs: of many the lowest and highest of each piece, and
+    the highest that are flagged. Holds little beside what it is given."""
+    if len(scores) <= MOST:
+        return np.arange(len(scores))
+    ends = np.linspace(0, len(scores), PIECES + 1).astype(np.int64)
+    found = [np.empty(0, np.int64)]
+    for begin, end in itertools.pairwise(ends.tolist()):
+        piece = scores[begin:end]
+        if np.isfinite(piece).any():
+            found.append(begin + np.array([np.nanargmin(piece), np.nanargmax(piece)]))
+    abnormal = np.flatnonzero(flagged)
+    found.append(abnormal[np.argsort(-scores[abnormal], kind="stable")[:DOTS]])
+    return np.unique(np.concatenate(found))
 
 
 def _records(sheet: Page, result: Result) -> None:
