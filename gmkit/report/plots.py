@@ -22,7 +22,7 @@ DOTS = 400
 SLOTS = 900
 """Places along a line: of more points the lowest and highest of each place are drawn."""
 _SECONDS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
-_DAYS = (1, 2, 7, 14, 30, 60, 91, 182, 365, 730, 3650, 36500)
+_DAYS = (1, 2, 7, 14, 30, 60, 91, 182, 365, 730, 1826, 3652, 7305, 18262, 36525)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
