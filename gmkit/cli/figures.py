@@ -19,7 +19,7 @@ def figures_table(evaluation: Evaluation, run: str) -> RenderableType:
     """Each figure beside that of training records taken for samples. Figures that are not defined
     for so few samples are left out."""
     title = f"{run}: how good {evaluation.samples:,} raw samples are"
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Measure")
     table.add_column("Samples", justify="right", style="bold")
     table.add_column("Training data", justify="right", style="dim")
@@ -32,7 +32,7 @@ def figures_table(evaluation: Evaluation, run: str) -> RenderableType:
         Text.assemble((f"{_plain(name)}: ", "yellow"), reason)
         for name, reason in evaluation.missing.items()
     ]
-    return Group(table, *missing)
+    return Group(Text(title, style="bold"), table, *missing)  # a title as wide as it needs
 
 
 def conditions_text(conditions: Mapping[str, str]) -> list[RenderableType]:

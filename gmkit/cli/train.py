@@ -182,8 +182,11 @@ def _train(
         emit({"run": str(run.folder), **facts}, json=True, render=str)
         return
     out = console()
-    out.print(figures_table(evaluation, str(run.folder)))
-    out.print(run.domain.preview(run.shown(8)))
+    if evaluation.figures:
+        out.print(figures_table(evaluation, str(run.folder)))
+        out.print(run.domain.preview(run.shown(8)))
+    else:  # a detector: drawing from it is not what it is for
+        out.print(f"{run.folder}: learned from {run.manifest.data.rows:,} records")
     for line in conditions_text(run.codec.conditions.describe()):
         out.print(line)
     for command in run.domain.info.commands:

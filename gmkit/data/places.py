@@ -63,6 +63,10 @@ def find(
     """Resolve a path, a data set's name or None. Raises DataError, ConfigError."""
     if data is None:
         return _dataset(_default(domain, registry), registry, formats, domain)
+    if not str(data).strip():
+        raise DataError("the name of the data is empty", hint="Give a file, folder or data set.")
+    if isinstance(data, str) and "://" in data:
+        raise DataError("addresses are not fetched", file=data, hint="Download the file first.")
     path = Path(data).expanduser()
     try:
         if path.exists():

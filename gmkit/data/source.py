@@ -263,7 +263,9 @@ def _checked(source: Source, domain: Domain | None, column: str) -> Source:
         raise DataError("has no columns", file=place)
     double = [name for name, times in Counter(source.schema.names).items() if times > 1]
     if double:
-        raise DataError("two columns have this name", file=place, column=double[0])
+        raise DataError(
+            "two columns have this name", file=place, column=double[0], hint="Rename one of them."
+        )
     main = choose_column(source.schema, domain, column, place)
     checked = Source(
         source.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,8 +32,20 @@ polyline.real { fill:var(--real); fill-opacity:.18 } polyline.synthetic { stroke
 rect.real { fill:var(--real) } rect.synthetic { fill:var(--synthetic) }
 .dot.real { fill:var(--real); fill-opacity:.45 }
 .dot.synthetic { fill:var(--synthetic); fill-opacity:.45 }
+svg.plot { width:100%; display:block; margin:.2rem 0 1rem } svg.plot text { font-size:13px }
+svg.plot polyline.synthetic { fill:var(--synthetic); fill-opacity:.14 }
+svg .line, polyline.line { fill:none; stroke:var(--real); stroke-width:1.1 }
+svg .mark { stroke:var(--poor); stroke-width:1.4; stroke-dasharray:5 4 }
+svg .beyond { fill:var(--poor); fill-opacity:.1 } svg text.poor { fill:var(--poor) }
+svg .flag { fill:var(--poor); stroke:var(--paper); stroke-width:1 }
+td.name { white-space:nowrap } img.wide { max-width:100%; background:#fff; border-radius:4px }
+h3 { font-size:1rem; margin:1.2rem 0 .2rem } h3 span { color:var(--dim); font-weight:400 }
 .key b { display:inline-block; width:.8em; height:.8em; margin:0 .35em 0 1em }
 """
+
+
+Cell = str | Sequence[tuple[str, str]]
+"""Plain, or lines of (text, what is said dimly behind it)."""
 
 
 class Page:
@@ -57,10 +70,10 @@ class Page:
         keys = [f'<b style="background:var(--{n})"></b>{html.escape(text)}' for n, text in colours]
         self._parts.append(f'<p class="key dim">{"".join(keys)}</p>')
 
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Plain cells."""
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[Cell]], *, names: int = 0) -> None:
+        """``names``: cells at the beginning of each row that stay in one line."""
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            f"<tr>{''.join(_cell(cell, place < names) for place, cell in enumerate(row))}</tr>"
             for row in rows
         )
         titles = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
@@ -85,9 +98,20 @@ class Page:
         )
         self._parts.append(f'<div class="grid">{figures}</div>')
 
-    def chart(self, chart: str) -> None:
-        """One, at its full size."""
+    def chart(self, chart: str, name: str = "", note: str = "") -> None:
+        """One, at its full size, under its name."""
+        if name:
+            told = f"{html.escape(name)} <span>{html.escape(note)}</span>"
+            self._parts.append(f"<h3>{told}</h3>")
         self._parts.append(chart)
+
+    def picture(self, content: bytes, text: str) -> None:
+        """A PNG or SVG, held by the page. ``text``: for who cannot see it."""
+        kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
+        data = base64.b64encode(content).decode("ascii")
+        self._parts.append(
+            f'<img class="wide" alt="{html.escape(text)}" src="data:image/{kind};base64,{data}">'
+        )
 
     def write(self, path: Path) -> None:
         """The file appears whole or not at all. Raises DataError."""
@@ -103,3 +127,14 @@ class Page:
             f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>"
             f"<body>{''.join(self._parts)}</body></html>\n"
         )
+
+
+def _cell(cell: Cell, name: bool) -> str:
+    style = ' class="name"' if name else ""
+    if isinstance(cell, str):
+        return f"<td{style}>{html.escape(cell)}</td>"
+    lines = (
+        f'<div>{html.escape(text)} <span class="dim">{html.escape(note)}</span></div>'
+        for text, note in cell
+    )
+    return f"<td{style}>{''.join(lines)}</td>"

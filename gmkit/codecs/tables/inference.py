@@ -68,10 +68,17 @@ class TableConfig(BaseModel):
 Sketch = NumberSketch | ValueSketch
 
 
+def learnable(kind: pa.DataType) -> bool:
+    """Whether a model can learn a column of this type: not of nested values."""
+    plain = plain_type(kind)
+    nested = (pa.types.is_nested, pa.types.is_interval, pa.types.is_union)
+    return not any(is_so(plain) for is_so in nested)
+
+
 def new_sketch(name: str, kind: pa.DataType) -> Sketch:
     """For a column of this type. Raises DataError for one that no model can learn."""
     plain = plain_type(kind)
-    if pa.types.is_nested(plain) or pa.types.is_interval(plain) or pa.types.is_union(plain):
+    if not learnable(kind):
         raise DataError(
             f"holds nested values ({str(plain)[:80]})",
             column=name,

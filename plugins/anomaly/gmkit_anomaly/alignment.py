@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from gmkit.codecs import Codec
 from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.inference import learnable
 from gmkit.codecs.tables.numbers import plain_column, plain_type
 from gmkit.errors import DataError, did_you_mean
+from gmkit_anomaly.windows import window_learned
 
 
 class Alignment:
@@ -25,6 +27,10 @@ class Alignment:
             return
         check_columns(self._wanted.names, schema, name)
         extra = [n for n in schema.names if n not in self._wanted.names]
+        nested = [n for n in extra if not learnable(schema.field(n).type)]
+        if nested:
+            self.notes.append(f"Not looked at, for it holds nested values: {_listed(nested)}.")
+        extra = [n for n in extra if n not in nested]
         if extra:
             self.notes.append(f"Not looked at, for it was not learned: {_listed(extra)}.")
         for field in self._wanted:
@@ -74,6 +80,15 @@ def check_columns(wanted: Sequence[str], schema: pa.Schema, name: str) -> None:
     missing = [n for n in wanted if n not in schema.names]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        size, given = window_learned(wanted), window_learned(schema.names)
+        if size is not None and size != given:
+            raise DataError(
+                f"was to be judged without the window of {size} rows that was learned with"
+                if given is None
+                else f"was to be judged with windows of {given} rows; {size} were learned with",
+                file=name,
+                hint=f"Add --window {size}, and --group-key if that was given then.",
+            )
         raise DataError(
             f"has no such column{more}, which was learned from",
             file=name,

@@ -7,7 +7,6 @@ Memory holds two numbers a record, and what was learned.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.codecs.tables.inference import learnable
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
@@ -27,15 +27,17 @@ from gmkit.observer import Observer
 from gmkit_anomaly.alignment import Alignment, check_columns
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
+from gmkit_anomaly.judgeable import CHUNK, Judgeable
 from gmkit_anomaly.labels import label_notes
 from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
-from gmkit_anomaly.oddest import Oddest
-from gmkit_anomaly.reasons import Reason, told
-from gmkit_anomaly.windows import windowed
+from gmkit_anomaly.naming import named
+from gmkit_anomaly.reasons import told
+from gmkit_anomaly.result import Result, Top
+from gmkit_anomaly.seen import Seen
+from gmkit_anomaly.views import views
+from gmkit_anomaly.windows import Windows, made_of
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
-CHUNK = 32_768
-"""Records judged at once: the numbers of larger pieces leave the processor's cache."""
 SHOWN = 20
 """Records told of in the terminal and the report."""
 Floats = NDArray[np.float64]
@@ -58,51 +60,15 @@ class Request:
     ignore: tuple[str, ...] = ()
     keep: Path | None = None
     """Where the trained run shall stay."""
-    window: int | None = None
-    """Rows before that a row of a time series is judged by."""
+    column: str = ""
+    """The record's main column, of domains that have one, where it has another name."""
+    windows: Windows | None = None
+    """How rows make time series; None: each is judged by itself."""
     strict: bool = False
     """Fail at the first record that cannot be judged."""
+    report: bool = True
+    """Whether what a report shows is wanted."""
     plan: Plan = field(default_factory=Plan)
-
-
-@dataclass(frozen=True)
-class Top:
-    """A record among the most abnormal."""
-
-    row: int
-    score: float
-    p_value: float
-    flagged: bool
-    reasons: list[Reason]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of it."""
-
-    out: Path
-    rows: int
-    anomalies: int
-    rule: str
-    learned_from: int
-    top: list[Top]
-    notes: list[str]
-    scores: Floats
-    """(N,) of all records."""
-    known: Floats
-    """Of held-out ones."""
-    threshold: float
-    rejected: int = 0
-    """Records that could not be judged,"""
-    rejects: Path | None = None
-    """and the file that names them."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        facts = {k: v for k, v in vars(self).items() if k not in ("scores", "known", "top")}
-        top = [{**vars(t), "reasons": [vars(r) for r in t.reasons]} for t in self.top]
-        places = {"out": str(self.out), "rejects": self.rejects and str(self.rejects)}
-        return {**facts, **places, "top": top}
 
 
 def detect(request: Request, observer: Observer) -> Result:
@@ -140,54 +106,69 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
         return reopened(request.run, request.plan, observer)
     judged = source
     if request.train is not None or source is None:
-        source = open_source(request.train, domain=installed_domain(request.plan.domain))
+        domain = installed_domain(request.plan.domain)
+        source = open_source(request.train, domain=domain, column=request.column)
+        _not_over(request.out, source)
     observer.stage(f"Reading {source.name}")
-    if request.window is None:
-        rows = sampled_rows(source, request.plan.sample, request.plan.seed, observer)
-    else:
-        rows = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
     for name in request.ignore:
-        if name not in rows.column_names:
+        if name not in source.schema.names:
             raise DataError(
                 "--ignore names a column that is not there",
                 file=source.name,
                 column=name,
-                hint=did_you_mean(name, rows.column_names),
+                hint=did_you_mean(name, source.schema.names),
             )
-    rows = rows.drop_columns(list(request.ignore))
+    if request.windows is None:
+        rows = sampled_rows(source, request.plan.sample, request.plan.seed, observer)
+        rows = rows.drop_columns(list(request.ignore))
+    else:
+        rows = Judgeable(source, request.windows).table()
+        made = [n for name in request.ignore for n in made_of(name, request.windows.size)]
+        gone = {*request.ignore, *made}
+        rows = rows.select([n for n in rows.column_names if n not in gone])
+    nested = []
+    if not installed_domain(request.plan.domain).column:  # else only that column is looked at
+        nested = [field.name for field in rows.schema if not learnable(field.type)]
+        rows = rows.drop_columns(nested)
     if judged is not None and not installed_domain(request.plan.domain).column:
-        check_columns(rows.column_names, _judged_schema(request, judged), judged.name)
+        check_columns(rows.column_names, Judgeable(judged, request.windows).schema, judged.name)
     if not rows.num_columns:
-        raise DataError("no column is left to learn from", file=source.name)
+        raise DataError(
+            "no column is left to learn from",
+            file=source.name,
+            hint=f"{nested[0]!r} holds nested values: make plain columns of it." if nested else "",
+        )
     return learned_from(rows, request.plan, observer, request.keep)
 
 
-def _pairs(request: Request, source: Source) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The records as they are, and as they are judged: with windows, beside what came before."""
-    if request.window is None:
-        yield from ((batch, batch) for batch in source.batches(CHUNK))
-        return
-    table = windowed(pa.Table.from_batches(source.batches(CHUNK), source.schema), request.window)
-    begin = 0
-    for batch in source.batches(CHUNK):
-        judged = table.slice(begin, len(batch)).combine_chunks().to_batches()
-        yield batch, judged[0] if judged else batch
-        begin += len(batch)
-
-
 def _open(request: Request, data: Any, domain: str) -> Source:
-    source = open_source(data, domain=installed_domain(domain))
+    source = open_source(data, domain=installed_domain(domain), column=request.column)
+    _not_over(request.out, source)
     out_schema(source.schema, request, [])
     Sink(request.out, pa.schema([]), CORE_FORMATS)  # a place that cannot be: told before learning
     return source
 
 
+def _not_over(out: Path, source: Source) -> None:
+    """Raise ConfigError where the result would take the data's place."""
+    if any(out.resolve() == file.resolve() for file in source.files):
+        raise ConfigError(
+            f"--out {out} is the data itself, which would be lost",
+            hint="Name another file, or leave --out out.",
+        )
+
+
 def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
-    align = Alignment(learned.codec, _judged_schema(request, source), source.name)
-    drift = Drift(learned.codec)
+    judgeable = Judgeable(source, request.windows)
+    align = Alignment(learned.codec, judgeable.schema, source.name)
+    seen = Seen(
+        Drift(learned.codec, learned.kept),
+        judgeable,
+        installed_domain(learned.domain).column,
+        SHOWN,
+    )
     with RejectFile(rejects_place(request.out)) as rejects:
-        oddest = Oddest(SHOWN)
-        both = _all_scores(request, learned, source, align, drift, rejects, oddest, observer)
+        both = _all_scores(request, learned, judgeable, align, seen, rejects, observer)
     scores, p_values = both
     usable = np.isfinite(scores)
     if not usable.any():
@@ -203,16 +184,27 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     share = request.contamination
     rule = rule_of(learned.among, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(drift.notes() if apart else [])]
+    notes = [*align.notes, *(seen.drift.notes() if apart else [])]
     if rejects.count:
-        notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
-    _write(request, source, learned, align, (scores, p_values, flagged), observer)
+        many = "1 record" if rejects.count == 1 else f"{rejects.count:,} records"
+        notes.append(f"{many} could not be judged: see {rejects.path}.")
+    _write(request, judgeable, learned, align, (scores, p_values, flagged), observer)
+    oddest = seen.oddest
     assert oddest.first is not None and oddest.records is not None
     if not apart and whole:
         notes += label_notes(oddest.first, scores[: len(oddest.first)])
     top = [
-        Top(row, float(scores[row]), float(p_values[row]), bool(flagged[row]), why)
-        for row, why in zip(oddest.rows, learned.reasons(oddest.records), strict=True)
+        Top(
+            row,
+            float(scores[row]),
+            float(p_values[row]),
+            bool(flagged[row]),
+            why,
+            named(oddest.names, place),
+        )
+        for place, (row, why) in enumerate(
+            zip(oddest.rows, learned.reasons(oddest.records), strict=True)
+        )
     ]
     for note in notes:
         observer.note(note)
@@ -221,14 +213,19 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         rows=len(scores),
         anomalies=int(flagged.sum()),
         rule=rule.told,
+        by_rate=fdr is not None,
         learned_from=learned.rows,
         top=top,
         notes=notes,
-        scores=scores if whole else scores[usable],
+        scores=scores,
+        flagged=flagged,
         known=known,
         threshold=_threshold(rule, scores, flagged),
         rejected=rejects.count,
         rejects=rejects.path if rejects.count else None,
+        times=seen.times,
+        views=views(judgeable, scores, flagged) if request.report else [],
+        picture=installed_domain(learned.domain).draw(oddest.records) if request.report else None,
     )
 
 
@@ -236,12 +233,6 @@ def rejects_place(out: Path) -> Path:
     """``data.scored.parquet`` → ``data.scored.rejects.csv``."""
     stem = out.name.removesuffix(".gz").rpartition(".")[0] or out.name
     return out.with_name(f"{stem}.rejects.csv")
-
-
-def _judged_schema(request: Request, source: Source) -> pa.Schema:
-    if request.window is None:
-        return source.schema
-    return windowed(source.schema.empty_table(), request.window).schema
 
 
 def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
@@ -253,51 +244,49 @@ def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
 def _all_scores(
     request: Request,
     learned: Learned,
-    source: Source,
+    judgeable: Judgeable,
     align: Alignment,
-    drift: Drift,
+    seen: Seen,
     rejects: RejectFile,
-    oddest: Oddest,
     observer: Observer,
 ) -> tuple[Floats, Floats]:
     """Of the whole source: scores and p-values, NaN of what could not be judged. Raises DataError
     for the first of these, when strict."""
     observer.stage("Judging")
-    total, done = source.count(), 0
+    total, done = judgeable.source.count(), 0
     scores, p_values = array("d"), array("d")  # grow in place
-    for _, batch in _pairs(request, source):
-        aligned = align(batch, done)
-        encoded = learned.encode(aligned, done, source.name)
+    for stored, judged in judgeable.pairs(observer):
+        aligned = align(judged, done)
+        encoded = learned.encode(aligned, done, judgeable.name)
         if encoded.rejects and request.strict:
             first = encoded.rejects[0]
             raise DataError(
                 first.reason,
-                file=source.name,
+                file=judgeable.name,
                 row=first.row,
                 column=first.column,
                 hint=f"Without --strict it is set aside in {rejects.path} and judging goes on.",
             )
         rejects.add(encoded.rejects)
-        if len(encoded.owner):
-            drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
         scores.frombytes(found.score.tobytes())
         p_values.frombytes(found.p_value.tobytes())
-        oddest.add(done, aligned, found.score)
-        done += len(batch)
+        seen.add(stored, aligned, encoded, found.score)
+        done += len(stored)
         observer.advance(done, total)
     return np.frombuffer(scores), np.frombuffer(p_values)
 
 
 def _write(
     request: Request,
-    source: Source,
+    judgeable: Judgeable,
     learned: Learned,
     align: Alignment,
     found: tuple[Floats, Floats, NDArray[np.bool_]],
     observer: Observer,
 ) -> None:
     """The file."""
+    source = judgeable.source
     scores, p_values, flagged = found
     schema = out_schema(source.schema, request, list(dict.fromkeys(learned.owners().values())))
     names = [n.removeprefix("contrib_") for n in schema.names if n.startswith("contrib_")]
@@ -310,7 +299,7 @@ def _write(
                 sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             return
         begin = 0
-        for batch, judged in _pairs(request, source):
+        for batch, judged in judgeable.pairs():
             aligned = align(judged, begin)
             here = slice(begin, begin + len(batch))
             columns = [] if request.scores_only else list(batch.columns)

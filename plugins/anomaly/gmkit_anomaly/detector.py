@@ -277,7 +277,7 @@ class Detector(Family):
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Distance to the nearest kept record, in embedded numbers; for looking at."""
         embedded = self._embedded(batch)
-        known = self._embedded(self._kept()) if len(self.splits.part) else embedded[:0]
+        known = self._embedded(self.kept()) if len(self.splits.part) else embedded[:0]
         far = embedded.norm(dim=1) + 1
         if len(known):
             far = torch.cdist(embedded, known).amin(1)
@@ -289,7 +289,7 @@ class Detector(Family):
     ) -> Batch:
         """Kept records, those with the conditions nearest to what is asked for, and single numbers
         moved a little."""
-        kept = self._kept()
+        kept = self.kept()
         total = len(next(iter(kept.values()))) if kept else 0
         if not total:
             return self.space.sample(_blank(self.space, n), rng, temperature)
@@ -309,7 +309,8 @@ class Detector(Family):
                 drawn[name] = kind.close(drawn[name])
         return drawn
 
-    def _kept(self) -> Batch:
+    def kept(self) -> Batch:
+        """Some of the records that were learned from."""
         found = {}
         for name, place in self._stored.items():
             part = self.records[place]

@@ -32,11 +32,13 @@ class Encoded:
     rows: int
     rejects: list[Reject] = field(default_factory=list)
     """Records that have no piece, with their rows in the source."""
+    unseen: dict[int, Reject] = field(default_factory=dict)
+    """Of these records those that are proper ones, but hold what was never learned: a token."""
 
     @property
     def whole(self) -> bool:
         """Whether each record is one piece."""
-        return len(self.owner) == self.rows and not self.rejects
+        return len(self.owner) == self.rows and not self.rejects and not self.unseen
 
     def highest(self, values: Floats, missing: float = np.nan) -> Floats:
         """(rows,) of (pieces,): the highest of each record's."""
@@ -69,6 +71,7 @@ def encoded(
     counted from ``first_row``; single records that are of no use are rejects."""
     rows = len(records)
     owner, rejects = np.arange(rows), []
+    unseen: dict[int, Reject] = {}
     try:
         if not isinstance(codec, TableCodec):
             places = pa.array(owner)
@@ -77,37 +80,50 @@ def encoded(
             owner = np.asarray(records.column(ORIGIN))
             records = records.drop_columns([ORIGIN])
         if not len(records):
-            return Encoded({}, owner, rows, rejects)
-        tensors, bad = _tensors(codec, space, records)
+            return Encoded({}, owner, rows, rejects, unseen)
+        try:
+            tensors = _tensors(codec, space, records)
+        except DataError as error:
+            if isinstance(codec, TableCodec) or error.row is None:
+                raise
+            fits, unseen = _fitting(codec, records, owner, first_row)
+            owner = owner[fits]
+            if not len(fits):
+                return Encoded({}, owner, rows, rejects, unseen)
+            tensors = codec.encode(records.take(pa.array(fits)))
     except DataError as error:
         row = None if error.row is None else error.row + first_row
         raise DataError(
             error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
         ) from error
-    if bad:
-        rejects += [fault._replace(row=first_row + int(owner[fault.row])) for fault in bad]
-        owner = np.delete(owner, [fault.row for fault in bad])
-        rejects.sort(key=lambda reject: reject.row)
-    return Encoded(space.pick(tensors, slice(None), "cpu"), owner, rows, rejects)
+    return Encoded(space.pick(tensors, slice(None), "cpu"), owner, rows, rejects, unseen)
 
 
-def _tensors(codec: Codec, space: Space, records: pa.RecordBatch) -> tuple[Batch, list[Reject]]:
-    """Of the fields of ``space``, and which pieces have none, such as one with a token that was
-    never seen. A table's fault is raised: it is one of its columns."""
-    if set(space.names) <= set(codec.conditions.names):  # what they are computed of is not needed
-        return codec.conditions.encode(records), []
-    try:
-        return codec.encode(records), []
-    except DataError:
-        if isinstance(codec, TableCodec):
-            raise
-    bad = []
-    for row in range(len(records)):  # one by one, as few have any
+def _tensors(codec: Codec, space: Space, records: pa.RecordBatch) -> Batch:
+    """What conditions are computed of is not read where nothing else is asked for."""
+    if set(space.names) <= set(codec.conditions.names):
+        return codec.conditions.encode(records)
+    return codec.encode(records)
+
+
+def _fitting(
+    codec: Codec, records: pa.RecordBatch, owner: NDArray[np.int64], first_row: int
+) -> tuple[NDArray[np.int64], dict[int, Reject]]:
+    """Prepared records that the codec can tell, and by their owner the others."""
+    fits = np.ones(len(records), bool)
+    unseen: dict[int, Reject] = {}
+    begin = 0
+    while begin < len(records):
         try:
-            codec.encode(records.slice(row, 1))
+            codec.encode(records.slice(begin))
+            break
         except DataError as error:
-            bad.append(Reject(row, error.column or "", "", error.reason))
-    kept = np.delete(np.arange(len(records)), [fault.row for fault in bad])
-    if not len(kept):
-        return {}, bad
-    return codec.encode(records.take(pa.array(kept))), bad
+            if error.row is None:
+                raise
+            place = begin + error.row  # those before it fit
+            fits[place] = False
+            record = int(owner[place])
+            unseen[record] = Reject(first_row + record, error.column or "", "", error.reason)
+            begin = place + 1
+    fits &= ~np.isin(owner, list(unseen))
+    return np.flatnonzero(fits), unseen

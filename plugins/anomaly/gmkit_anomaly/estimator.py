@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gmkit.errors import DataError
 from gmkit.families import Step
 from gmkit.randomness import generator
 from gmkit.trunks import TrunkConfig
+from gmkit_anomaly.alignment import Alignment
 from gmkit_anomaly.codec import AnomalyCodec
 from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.flagging import rule_of
@@ -32,7 +35,12 @@ NORMAL = 0.01
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
-    """The detector of ``gmkit detect-anomalies`` on matrices of numbers; NaN is a missing value."""
+    """The detector of ``gmkit detect-anomalies`` on matrices of numbers, in which NaN is a missing
+    value, and on data frames and Arrow tables of any columns."""
+
+    n_features_in_: int
+    mixed_: bool
+    feature_names_in_: NDArray[np.object_]
 
     def __init__(
         self,
@@ -52,17 +60,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """Learn (N, D) numbers. ``y`` is not used. Warns of a column that looks like a label left
-        in. Raises ValueError for what is no such matrix."""
-        matrix = self._checked(X, reset=True)
+        """Learn (N, D) numbers, or a table of D columns. ``y`` is not used. Warns of a column that
+        looks like a label left in. Raises ValueError for what is no such matrix or table."""
+        records = self._checked(X, reset=True)
         if self.contamination != "auto" and not 0 < float(self.contamination) <= 0.5:
             raise ValueError(f"contamination is 'auto' or in (0, 0.5], not {self.contamination!r}")
         seed = self._seed()
-        codec = AnomalyCodec({}).fit([_batch(matrix)])
+        with _as_value_error():
+            codec = AnomalyCodec({}).fit([records])
         space = codec.space
         config = DetectorConfig(members=list(self.scorers or ()), contaminated=not self.novelty)
         detector = Detector(space, config, TrunkConfig())
-        data = codec.encode(_batch(matrix))
+        data = codec.encode(records)
         count = 0
         while detector.learned < 1:
             step = Step(count, detector.learned, generator(seed, "step", count))
@@ -70,10 +79,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             count += 1
         self._codec_state = codec.state()
         self.detector_ = detector.eval()
-        known = np.asarray(self._of_matrix(matrix, fields=False).score.double())
+        known = np.asarray(self._of(records, fields=False).score.double())
         if not self.novelty:
-            names = [str(n) for n in getattr(self, "feature_names_in_", range(matrix.shape[1]))]
-            some = _batch(matrix).rename_columns(names)
+            names = [str(n) for n in getattr(self, "feature_names_in_", records.schema.names)]
+            some = records.rename_columns(names)
             for note in label_notes(some, known, "Leave it out."):
                 warnings.warn(note, stacklevel=2)
         share = None if self.contamination == "auto" else float(self.contamination)
@@ -116,16 +125,36 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _judged(self, X: Any, *, fields: bool = True) -> Any:  # noqa: N803
         check_is_fitted(self)
-        return self._of_matrix(self._checked(X, reset=False), fields=fields)
+        return self._of(self._checked(X, reset=False), fields=fields)
 
-    def _of_matrix(self, matrix: Floats, *, fields: bool) -> Any:
+    def _of(self, records: pa.RecordBatch, *, fields: bool) -> Any:
         codec = AnomalyCodec.from_state(self._codec_state)
-        encoded = self.detector_.space.pick(codec.encode(_batch(matrix)), slice(None), "cpu")
+        with _as_value_error():
+            aligned = Alignment(codec, records.schema, "X")(records)
+            tensors = codec.encode(aligned)
+        encoded = self.detector_.space.pick(tensors, slice(None), "cpu")
         with torch.no_grad():
             return self.detector_.judge(encoded, fields=fields)
 
-    def _checked(self, X: Any, *, reset: bool) -> Floats:  # noqa: N803
+    def _checked(self, X: Any, *, reset: bool) -> pa.RecordBatch:  # noqa: N803
         least = 2 if reset else 1
+        table = mixed(X) if reset or self.mixed_ else None
+        if reset:
+            self.mixed_ = table is not None
+        elif self.mixed_ and table is None:
+            table = whole(X)
+            if table is None:
+                raise ValueError(
+                    f"the detector learned a table of {self.n_features_in_} columns: give a data "
+                    f"frame or an Arrow table, not {type(X).__name__}"
+                )
+        if table is not None:
+            if len(table) < least:
+                raise ValueError(f"Found array with {len(table)} sample(s), {least} are needed")
+            if reset:
+                self.feature_names_in_ = np.asarray(table.column_names, dtype=object)
+                self.n_features_in_ = table.num_columns
+            return table.combine_chunks().to_batches()[0]
         found = validate_data(
             self,
             X,
@@ -134,7 +163,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             ensure_all_finite="allow-nan",
             ensure_min_samples=least,
         )
-        return np.asarray(found)
+        return _batch(np.asarray(found))
 
     def _seed(self) -> int:
         from sklearn.utils import check_random_state
@@ -146,6 +175,49 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def whole(data: Any) -> pa.Table | None:
+    """A data frame or Arrow table as the latter; None of what is neither. Raises ValueError for one
+    that Arrow does not take."""
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    try:
+        if isinstance(data, pa.Table):
+            return data
+        if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):
+            return pa.Table.from_pandas(data, preserve_index=False)
+        return pa.table(data) if hasattr(data, "__arrow_c_stream__") else None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as fault:
+        raise ValueError(f"X cannot be read as a table: {fault}") from fault
+
+
+def mixed(data: Any) -> pa.Table | None:
+    """``whole`` of what has columns other than numbers, which are no matrix."""
+    kinds = getattr(data, "dtypes", None)  # of pandas: nothing is converted to find out
+    if kinds is not None and all(getattr(kind, "kind", "O") in "fiub" for kind in kinds):
+        return None
+    try:
+        table = whole(data)
+    except ValueError:
+        if kinds is None:
+            raise
+        return None  # scikit-learn knows what to say of it
+    if table is None:
+        return None
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    matrix = all(any(is_so(field.type) for is_so in plain) for field in table.schema)
+    return None if matrix or not table.num_columns else table
+
+
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    """As scikit-learn's users expect it."""
+    try:
+        yield
+    except DataError as error:
+        where = f"column {error.column!r} " if error.column else ""
+        raise ValueError(f"{where}{error.reason}. {error.hint or ''}".strip()) from error
 
 
 def _batch(matrix: Floats) -> pa.RecordBatch:

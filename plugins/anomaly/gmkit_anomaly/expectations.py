@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,8 +129,7 @@ def _middle(values: list[pa.Scalar]) -> str:
         return shown(max(dict.fromkeys(there), key=there.count))
     there.sort()
     outer = min(OUTER, (len(there) - 1) // 2)
-    first, last = shown(there[outer]), shown(there[-1 - outer])
-    return first if first == last else f"{first} to {last}"
+    return _between(pa.scalar(there[outer]), pa.scalar(there[-1 - outer]))
 
 
 class Learned(Nothing):
@@ -181,8 +181,7 @@ class Learned(Nothing):
             low, high = mean - reach, mean + reach
         ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
         inside = np.clip(np.array([low, high]), ends[0], ends[1])
-        first, last = (shown(value) for value in column.shown(inside))
-        return first if first == last else f"{first} to {last}"
+        return _between(*column.shown(inside))
 
     def value(self, row: int, name: str) -> str:
         """Of what a field of many elements amounts to."""
@@ -251,6 +250,19 @@ def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
     return mean, deviation
 
 
+def _between(low: pa.Scalar, high: pa.Scalar) -> str:
+    """A range, no finer than it is wide: 145.84 to 166.04 is 146 to 166."""
+    first, last = (value.as_py() if readable(value) else value for value in (low, high))
+    if isinstance(first, float) and isinstance(last, float) and np.isfinite(last - first):
+        if last > first:
+            digits = 1 - math.floor(math.log10(last - first))
+            first, last = (float(f"{round(end, digits):.10g}") for end in (first, last))
+    elif isinstance(first, datetime) and isinstance(last, datetime):
+        first, last = (end.replace(microsecond=0) for end in (first, last))
+    low_told, high_told = shown(first), shown(last)
+    return low_told if low_told == high_told else f"{low_told} to {high_told}"
+
+
 def _offsets(detector: Detector) -> dict[str, int]:
     """Field → the first of its columns among all, before those that never vary were left out."""
     begin, found = 0, {}
@@ -273,7 +285,8 @@ def shown(value: Any) -> str:
     if plain is None:
         return "missing"
     if isinstance(plain, float):
-        return f"{plain + 0.0:.5g}"  # no -0
+        brief = f"{plain + 0.0:.5g}"  # no -0
+        return f"{plain:.0f}" if "e+" in brief and abs(plain) < 1e15 else brief
     text = str(plain)
     return text if len(text) <= 40 else text[:39] + "…"
 

@@ -46,11 +46,12 @@ def rule_of(
         most = false_discoveries(p_values, fdr)
         return Rule(-np.inf, most, f"false discovery rate {fdr:g} (Benjamini–Hochberg)")
     if contamination is not None:
-        told = f"the highest {100 * contamination:g} % of the scores learned from"
+        told = f"as high as the highest {100 * contamination:g} % of the held-out records"
         return Rule(_highest(known, contamination), 1.0, told)
-    told = "higher than all learned from, of which none is far out (contamination auto)"
+    told = "higher than all held-out records, of which none is far out (contamination auto)"
     if far_out:
-        told = f"the highest {100 * far_out:.2g} %, as many as are far out (contamination auto)"
+        share = f"{100 * far_out:.2g} %"
+        told = f"as high as those {share} of held-out records that are far out (contamination auto)"
     return Rule(_highest(known, far_out), 1.0, told)
 
 

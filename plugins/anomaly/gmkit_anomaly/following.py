@@ -10,7 +10,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ import pyarrow.csv as pc
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.numbers import plain_type
 from gmkit.errors import ConfigError, DataError
+from gmkit_anomaly.alignment import check_columns
 from gmkit_anomaly.flagging import rule_of
 from gmkit_anomaly.learning import Learned
 from gmkit_anomaly.reasons import told
@@ -46,8 +47,17 @@ class Follower:
         if contamination is not None:
             self._rule = rule_of(learned.among, None, fdr=None, contamination=contamination)
 
+    @property
+    def columns(self) -> list[str]:
+        """What was learned."""
+        return list(self._schema.names)
+
     def judged(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A record with what is said of it. Raises DataError for a value of another type."""
+        """A record with what is said of it. Raises DataError for a value of another type, or where
+        no column is one that was learned."""
+        if not any(name in values for name in self._schema.names):
+            some = ", ".join(self._schema.names[:5])
+            raise DataError(f"has none of the columns that were learned: {some}")
         record = self._record(values)
         found = self._learned.scores(self._learned.encode(record), columns=False)
         if self._rule is None:
@@ -57,6 +67,7 @@ class Follower:
         reasons = told(self._learned.reasons(record)[0]) if flagged else None
         return {
             **values,
+            **_plain(record, values),
             "anomaly_score": float(found.score[0]),
             "p_value": float(found.p_value[0]),
             "is_anomaly": flagged,
@@ -66,6 +77,17 @@ class Follower:
     def _record(self, values: dict[str, Any]) -> pa.RecordBatch:
         columns = [_column(field, values.get(field.name)) for field in self._schema]
         return pa.RecordBatch.from_arrays(columns, names=self._schema.names)
+
+
+def _plain(record: pa.RecordBatch, values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers and truth values that were written as text, as such."""
+    found = {}
+    for field in record.schema:
+        kind, value = field.type, values.get(field.name)
+        plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        if plain and isinstance(value, str):
+            found[field.name] = record.column(field.name)[0].as_py()
+    return found
 
 
 def _column(field: pa.Field, value: Any) -> pa.Array:
@@ -79,12 +101,11 @@ def _column(field: pa.Field, value: Any) -> pa.Array:
                 return pa.nulls(1, kind)
             return _parsed(value.strip(), kind)
         if isinstance(value, (dict, list)):
-            raise pa.ArrowInvalid(f"a nested value, {str(value)[:40]}")
+            raise pa.ArrowInvalid("nested")
         return pa.array([value]).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as fault:
-        raise DataError(
-            f"cannot be read as {kind}: {str(fault)[:120]}", column=field.name
-        ) from fault
+        told = str(value) if len(str(value)) <= 40 else f"{str(value)[:39]}…"
+        raise DataError(f"{told!r} cannot be read as {kind}", column=field.name) from fault
 
 
 def _parsed(text: str, kind: pa.DataType) -> pa.Array:
@@ -107,7 +128,9 @@ def lines(path: str, *, stop: Callable[[], bool] = lambda: False) -> Iterator[tu
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             yield from enumerate(_grown(stream, stop), 1)
     except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"cannot be read: {fault}", file=path) from fault
+        raise DataError(
+            f"cannot be read: {fault}", file=path, hint="What is to be followed must be there."
+        ) from fault
 
 
 def _grown(stream: IO[str], stop: Callable[[], bool]) -> Iterator[str]:
@@ -124,9 +147,12 @@ def _grown(stream: IO[str], stop: Callable[[], bool]) -> Iterator[str]:
             time.sleep(PAUSE)
 
 
-def records(found: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
+def records(
+    found: Iterator[tuple[int, str]], wanted: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
     """Lines as values by name: JSON objects where the first line is one, else CSV by its header; a
-    line that is neither as the error that says so."""
+    line that is neither as the error that says so. Raises DataError for a header that lacks a
+    column of ``wanted``."""
     header: list[str] | None = None
     as_json: bool | None = None
     for number, line in found:
@@ -136,6 +162,7 @@ def records(found: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, A
             as_json = line.lstrip().startswith("{")
             if not as_json:
                 header = next(csv.reader([line]))
+                check_columns(wanted, pa.schema([(n, pa.string()) for n in header]), "the header")
                 continue
         try:
             yield number, _json(line) if as_json else _csv(line, header or [])

@@ -16,6 +16,9 @@ SEPARATES = 0.95
 WITH_NAME = 0.7
 """and where its name says so."""
 MOST = 0.45
+"""Share of the rarer value in a label, at most,"""
+FEWEST = 3
+"""and rows that have it, at least: one odd row shows nothing."""
 _NAME = re.compile(
     r"(^|[_\W])(label|labels|target|class|y|outlier|anomaly|anomalous|abnormal|fraud|is_?fraud|"
     r"is_?anomaly|attack|defect|diagnosis)$",
@@ -46,7 +49,7 @@ def label_notes(
         ones = codes == 1
         if ones.mean() > 0.5:
             ones = ~ones
-        if not 0 < ones.mean() <= MOST:
+        if ones.sum() < FEWEST or ones.mean() > MOST:
             continue
         area = _area(ones, scores)
         if area >= (WITH_NAME if _NAME.search(name) else SEPARATES):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Codec
+from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
@@ -29,7 +29,7 @@ from gmkit_anomaly.detector import Detector, DetectorConfig
 from gmkit_anomaly.encoded import Encoded, encoded
 from gmkit_anomaly.expectations import expectations
 from gmkit_anomaly.judging import Judging, judging
-from gmkit_anomaly.reasons import Reason, reasons_of, strongest
+from gmkit_anomaly.reasons import Reason, reasons_of, strongest, valued
 
 if TYPE_CHECKING:
     import gmkit
@@ -115,6 +115,12 @@ class Learned(Temporary):
         return self.run.config.domain
 
     @property
+    def kept(self) -> Batch | None:
+        """Some of the records that it learned from; None where no family keeps any."""
+        family = self.run.family
+        return family.kept() if isinstance(family, Detector) else None
+
+    @property
     def contaminated(self) -> bool:
         """Whether some of what it learned from was taken to be abnormal."""
         return bool(self.run.config.family.get("contaminated", False))
@@ -157,7 +163,7 @@ class Learned(Temporary):
         as its most unusual one, with a p-value k times as large (Bonferroni)."""
         if not len(some.owner):
             nothing = np.full(some.rows, np.nan)
-            return Scores(nothing, nothing, {})
+            return self._with_unseen(some, Scores(nothing, nothing.copy(), {}))
         with torch.no_grad():
             judged = self._judge.judge(some.batch, fields=columns)
             p_values = np.asarray(self._judge.p_values(judged))
@@ -174,24 +180,37 @@ class Learned(Temporary):
             many = np.maximum(some.counts, 1)
             score = score - np.log(many)
             p_values = np.minimum(-some.highest(-p_values) * many, 1.0)
-        return Scores(score, p_values, found)
+        return self._with_unseen(some, Scores(score, p_values, found))
+
+    def _with_unseen(self, some: Encoded, found: Scores) -> Scores:
+        """What was never learned counts as ten times as unlikely as the oddest held-out record."""
+        rows = list(some.unseen)
+        if rows:
+            known = self.known
+            found.score[rows] = (float(known[-1]) if len(known) else 0.0) + np.log(10)
+            found.p_value[rows] = 0.1 / (len(known) + 1)
+        return found
 
     def reasons(self, records: pa.RecordBatch) -> list[list[Reason]]:
         """For each of some records, as the codec reads them."""
         some = self.encode(records)
         found = self.scores(some, columns=True).columns
-        if not found:
-            return [[] for _ in range(len(records))]
-        batch = some.first
-        for name, values in self.codec.conditions.decode(batch).items():
-            if name not in records.schema.names:  # computed
-                records = records.append_column(name, values)
-        # what many elements amount to says more than that they are unusual in all
-        main = self.run.domain.column
-        why = strongest({name: nats for name, nats in found.items() if name != main} or found)
-        named = [[name for name, _ in row] for row in why]
-        rest = expectations(self.run.family, self.codec, batch, self.owners(), named)
-        return reasons_of(records, why, rest)
+        reasons: list[list[Reason]] = [[] for _ in range(len(records))]
+        if found:
+            batch = some.first
+            for name, values in self.codec.conditions.decode(batch).items():
+                if name not in records.schema.names:  # computed
+                    records = records.append_column(name, values)
+            # what many elements amount to says more than that they are unusual in all
+            main = self.run.domain.column
+            why = strongest({name: nats for name, nats in found.items() if name != main} or found)
+            named = [[name for name, _ in row] for row in why]
+            rest = expectations(self.run.family, self.codec, batch, self.owners(), named)
+            reasons = reasons_of(records, why, rest)
+        for row, unseen in some.unseen.items():
+            value = valued(records, row, unseen.column)
+            reasons[row] = [Reason(unseen.column, value, "", 0.0, unseen.reason)]
+        return reasons
 
 
 def learned_from(

@@ -28,11 +28,22 @@ class Reason:
     value: str
     expected: str
     nats: float
+    note: str = ""
+    """What else is to be said of it."""
+
+    @property
+    def found(self) -> str:
+        """Column and value."""
+        return f"{self.column} = {self.value}" if self.value else self.column
+
+    @property
+    def awaited(self) -> str:
+        """What was expected; nothing where nothing is known."""
+        told = f"expected {self.expected}" if self.expected else self.note
+        return f"({told})" if told else ""
 
     def __str__(self) -> str:
-        expected = f" (expected {self.expected})" if self.expected else ""
-        value = f" = {self.value}" if self.value else ""
-        return f"{self.column}{value}{expected}"
+        return f"{self.found} {self.awaited}".rstrip()
 
 
 def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, float]]]:
@@ -58,16 +69,24 @@ def reasons_of(
     """For each of ``records``, as the codec reads them. ``why``: its strongest columns."""
     return [
         [
-            Reason(
-                name, rest.value(row, name) or _value(records, row, name), rest.told(row, name), n
+            _reason(
+                name,
+                rest.value(row, name) or valued(records, row, name),
+                rest.told(row, name),
+                nats,
             )
-            for name, n in reasons
+            for name, nats in reasons
         ]
         for row, reasons in enumerate(why)
     ]
 
 
-def _value(records: pa.RecordBatch, row: int, name: str) -> str:
+def _reason(name: str, value: str, expected: str, nats: float) -> Reason:
+    """Where the very value was expected it is the rest that does not go with it."""
+    return Reason(name, value, "" if expected == value else expected, nats)
+
+
+def valued(records: pa.RecordBatch, row: int, name: str) -> str:
     """Nothing of what is no column, or cannot be read, as an image."""
     if name not in records.schema.names:
         return ""

@@ -166,11 +166,15 @@ def test_drift_and_further_columns_are_told(run: Run, normal: Path, tmp_path: Pa
     names = table.schema.names
     heavier = pc.add(table["weight"], 100.0)
     table = table.set_column(names.index("weight"), "weight", heavier)
+    zones = [None] * 40 + table["zone"].to_pylist()[40:]
+    table = table.set_column(names.index("zone"), "zone", pa.array(zones))
     table = table.append_column("note", pa.array(["x"] * 100))
     path = stored(tmp_path / "new.parquet", table)
     outcome = run("detect-anomalies", path, "--train", normal, "--no-report")
     assert outcome.code == 0, outcome.err
     assert "Column 'weight': 100 % of the values lie outside" in outcome.err
+    assert "Column 'zone': 40 % of the values are missing, 0 % where it was learned" in outcome.err
+    assert "Column 'rating'" not in outcome.err  # a tenth is missing, as ever
     assert "Not looked at, for it was not learned: note." in outcome.err
 
 
@@ -213,10 +217,44 @@ def test_windows_see_what_is_unusual_for_its_time(run: Run, tmp_path: Path) -> N
     outcome = run("detect-anomalies", path, "--window", 16, "--no-report", "--json")
     assert outcome.code == 0, outcome.err
     assert 450 in [top["row"] for top in outcome.json["top"][:3]]
+    first = outcome.json["top"][0]
+    assert first["names"] == {"at": str(times[first["row"]]).replace("T", " ")}
     path = stored(tmp_path / "plain.parquet", pa.table({"level": level}))
     outcome = run("detect-anomalies", path, "--window", 16)
     assert outcome.code == 3
     assert "needs a column of timestamps" in outcome.err
+
+
+def test_series_of_one_table_are_judged_apart(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    times = np.datetime64("2024-01-01T00", "s") + np.arange(200).astype("timedelta64[h]")
+    levels = rng.normal(0, 1, (3, 200)) + np.array([[0], [1000], [2000]])
+    levels[1, 150] += 15
+    table = pa.table(
+        {
+            "sensor": np.repeat(["north", "south", "west"], 200),
+            "at": np.tile(times, 3),
+            "level": levels.ravel(),
+            "tags": [["a"]] * 600,
+        }
+    )
+    order = rng.permutation(600)
+    path = stored(tmp_path / "sensors.parquet", table.take(pa.array(order)))
+    words = ("--window", 8, "--group-key", "sensor", "--scorer", "tails", "--json")
+    outcome = run("detect-anomalies", path, *words, "--keep", "kept")
+    assert outcome.code == 0, outcome.err
+    assert "each of 3 series of 'sensor' by itself, ordered by 'at'" in outcome.err
+    assert "holds nested values: tags" in outcome.err
+    named = [top["names"] for top in outcome.json["top"][:2]]
+    assert {"sensor": "south", "at": "2024-01-07 06:00:00"} in named
+    page = Path(outcome.json["report"]).read_text()
+    assert "level, sensor south" in page and "2024-01-07 06:00:00" in page
+    scored = pq.read_table(outcome.json["out"])
+    assert scored.select(table.column_names).equals(pq.read_table(path))
+    outcome = run("detect-anomalies", path, "--window", 8, "--group-key", "sensr")
+    assert outcome.code == 3 and "Did you mean 'sensor'?" in outcome.err
+    outcome = run("detect-anomalies", path, "--run", "kept")
+    assert outcome.code == 3 and "Add --window 8" in outcome.err
 
 
 def test_what_makes_no_sense_is_refused_before_learning(run: Run, normal: Path) -> None:
@@ -228,6 +266,8 @@ def test_what_makes_no_sense_is_refused_before_learning(run: Run, normal: Path) 
         (("--ignore", "prize"), "Did you mean 'price'?", 3),
         (("--out", "no/where.parquet"), "does not exist", 3),
         (("--follow",), "--follow needs", 2),
+        (("--group-key", "zone"), "Add --window 64", 2),
+        (("--out", normal), "is the data itself", 2),
         (("--run", "x", "--train", "y"), "--run has learned already", 2),
     ):
         outcome = run("detect-anomalies", normal, *words)
@@ -288,6 +328,14 @@ def test_lines_are_judged_as_they_come(
     assert outcome.code == 0, outcome.err
     first, second = map(json.loads, outcome.out.splitlines())
     assert second["anomaly_score"] > first["anomaly_score"]
-    assert second["rating"] is None
+    assert second["rating"] is None and second["price"] == 900.0
     assert "line 4: has 2 values, the first line names 6 columns" in outcome.err
-    assert "line 5:" in outcome.err and "'weight'" in outcome.err
+    assert "line 5: column 'weight': 'x' cannot be read as double" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.StringIO("weight,zone,prize\n1,near,2\n"))
+    outcome = run("detect-anomalies", "-", "--follow", "--run", "kept")
+    assert outcome.code == 3
+    assert "column 'price': has no such column (and 3 more)" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}\n'))
+    outcome = run("detect-anomalies", "-", "--follow", "--run", "kept")
+    assert "line 1: has none of the columns that were learned: weight, zone" in outcome.err
+    assert "Add --follow" in run("detect-anomalies", "-", "--run", "kept").err

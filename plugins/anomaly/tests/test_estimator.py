@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
@@ -63,3 +64,27 @@ def test_a_label_left_in_is_warned_of_and_nothing_else() -> None:
     known.iloc[:6, :3] += 5
     with pytest.warns(UserWarning, match="'fraud' may be a label left in.*Leave it out"):
         gmkit.AnomalyDetector(random_state=0, scorers=["forest"]).fit(known)
+
+
+def test_tables_of_any_columns() -> None:
+    """As pandas and Arrow hold them; a number in place of a table, or a lacking column, is told."""
+    frames = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    weight, zone = rng.gamma(3.0, 2.0, 200), rng.choice(["near", "far"], 200)
+    price = 3 + weight * np.where(zone == "near", 1, 5) + rng.normal(0, 0.1, 200)
+    price[7] = 400.0
+    frame = frames.DataFrame({"weight": weight, "zone": zone, "price": price})
+    detector = gmkit.AnomalyDetector(contamination=0.02, random_state=0, scorers=["tails"])
+    found = detector.fit(frame).predict(frame)
+    assert found[7] == -1 and detector.contributions(frame)[7].argmax() == 2
+    np.testing.assert_array_equal(detector.predict(frame[["price", "zone", "weight"]]), found)
+    table = pa.Table.from_pandas(frame)
+    np.testing.assert_array_equal(clone(detector).fit(table).predict(table), found)
+    frame.loc[3, "zone"] = "moon"
+    assert detector.score_samples(frame)[3] < detector.score_samples(table)[3]
+    with pytest.raises(ValueError, match="give a data frame or an Arrow table, not ndarray"):
+        detector.predict(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="column 'zone' has no such column"):
+        detector.predict(frame[["weight", "price"]])
+    with pytest.raises(ValueError, match="holds nested values"):
+        detector.fit(frame.assign(zone=[[1]] * 200))

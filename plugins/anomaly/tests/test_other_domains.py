@@ -60,6 +60,23 @@ def test_molecules_are_told_by_their_properties(run: Run, tmp_path: Path) -> Non
     assert why[40]["largest_ring"]["expected"].startswith(("5.", "6"))
 
 
+def test_a_token_never_learned_is_surprising_and_no_error(run: Run, tmp_path: Path) -> None:
+    train, new = tmp_path / "train.parquet", tmp_path / "new.parquet"
+    tokens = ("--set", "codec.condition=[]")  # not told by its properties
+    pq.write_table(pa.table({"smiles": ALKANES}), train)
+    pq.write_table(pa.table({"smiles": ["CCO", "CCS", "CCCO", "NCl"]}), new)
+    outcome = run("detect-anomalies", new, "--train", train, *QUICK, *tokens, "--json")
+    assert outcome.code == 0, outcome.err
+    found = pq.read_table("new.scored.parquet")
+    assert found["is_anomaly"].to_pylist()[1::2] == [True, True]
+    scores = found["anomaly_score"].to_numpy()
+    assert scores[[1, 3]].min() > scores[[0, 2]].max()
+    assert "'[S]' does not occur in the training data" in found["reasons"][1].as_py()
+    pq.write_table(pa.table({"smiles": ["CCS"]}), new)
+    alone = run("detect-anomalies", new, "--train", train, *QUICK, *tokens, "--json")
+    assert alone.json["top"][0]["score"] == outcome.json["top"][0]["score"]
+
+
 def test_strict_fails_at_the_first(run: Run, tmp_path: Path) -> None:
     train = tmp_path / "train.parquet"
     pq.write_table(pa.table({"smiles": ALKANES}), train)

@@ -10,6 +10,7 @@ from itertools import count, islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from gmkit.codecs import Batch
@@ -29,6 +30,8 @@ CHUNK = 16_384
 """Rows drawn together."""
 FRESH = 2048
 """Rows drawn together to replace others, at most."""
+_LISTED = 12
+"""Values of a column that are named, at most."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,14 @@ class Drawing:
 
         return draw
 
+    def _known_of(self, name: str) -> str:
+        """What a column holds, for who named something else."""
+        counts = pc.value_counts(self.learned.rows.column(name))
+        if len(counts) > _LISTED:
+            return f"{name} is {self.learned.codec.columns[name].describe()}."
+        values = (str(value) for value in counts.field("values") if value.is_valid)
+        return f"{name} is one of: {', '.join(sorted(values))}."
+
     def _seeds(self, conditions: Sequence[Condition], named: list[str]) -> pa.RecordBatch:
         """Rows of the data from which the named columns are taken: those that meet all
         conditions, or, where none does, of each column the values that meet its own."""
@@ -148,7 +159,7 @@ class Drawing:
                 raise DataError(
                     f"no row of the data has {told}, so nothing can be learned of such rows",
                     column=name,
-                    hint=f"{name} is {self.learned.codec.columns[name].describe()}.",
+                    hint=self._known_of(name),
                 )
             place = table.schema.get_field_index(name)
             values = rows.column(name).take(pa.array(rng.choice(fitting, rows.num_rows)))

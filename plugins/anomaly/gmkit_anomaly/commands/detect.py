@@ -11,6 +11,8 @@ from gmkit.cli.console import emit, err_console, next_command
 from gmkit.cli.options import Json, Out, Quiet, Seed, Set, Strict, TimeBudget
 from gmkit.errors import ConfigError, DataError
 
+SHOWN = 10
+"""Records of the table; the report has more."""
 Data = Annotated[
     str | None,
     typer.Argument(metavar="[DATA]", help="Records to judge. Without any: an example."),
@@ -55,11 +57,28 @@ def detect_anomalies(
         int | None,
         typer.Option("--window", min=2, help="Time series: judge each row by so many before it."),
     ] = None,
+    group_key: Annotated[
+        str,
+        typer.Option(
+            "--group-key", metavar="COLUMN", help="With --window: what tells series apart: sensor."
+        ),
+    ] = "",
+    time: Annotated[
+        str,
+        typer.Option(
+            "--time",
+            metavar="COLUMN",
+            help="With --window: the order of rows; default: the first of times.",
+        ),
+    ] = "",
     follow: Annotated[
         bool,
         typer.Option("--follow", help="Judge lines as they come: a growing file, or - for stdin."),
     ] = False,
     domain: Annotated[str, typer.Option("--domain", help="Kind of records.")] = "anomaly",
+    column: Annotated[
+        str, typer.Option("--column", help="The column of the record, of kinds that have one.")
+    ] = "",
     model: Annotated[
         str | None,
         typer.Option("--model", help="Family that learns what is usual; default: detector."),
@@ -96,6 +115,15 @@ def detect_anomalies(
             "--run has learned already; --train and --keep are for learning",
             hint="Leave them out, or leave --run out.",
         )
+    if data == "-" and not follow:
+        raise ConfigError(
+            "standard input is read line by line", hint="Add --follow, or write it to a file first."
+        )
+    if window is None and (group_key or time):
+        raise ConfigError(
+            f"{'--group-key' if group_key else '--time'} says how rows make time series",
+            hint="Add --window 64: how many rows before it a row is judged by.",
+        )
     err = err_console(quiet=quiet)
     with err.status("Loading"):
         from gmkit.cli.progress import TerminalObserver
@@ -104,6 +132,7 @@ def detect_anomalies(
         from gmkit_anomaly.learning import MODEL, Plan
         from gmkit_anomaly.report import write_report
         from gmkit_anomaly.scorers import serving_model
+        from gmkit_anomaly.windows import Windows
     same = train is not None and data is not None and train == data
     train = None if same else train
     plan = Plan(
@@ -120,17 +149,19 @@ def detect_anomalies(
     request = Request(
         data,
         place,
-        train,
-        run,
-        fdr,
-        share,
-        contributions,
-        scores_only,
-        tuple(ignore or ()),
-        keep,
-        window,
-        strict,
-        plan,
+        train=train,
+        run=run,
+        fdr=fdr,
+        contamination=share,
+        contributions=contributions,
+        scores_only=scores_only,
+        ignore=tuple(ignore or ()),
+        keep=keep,
+        column=column,
+        windows=None if window is None else Windows(window, group_key, time),
+        strict=strict,
+        report=report,
+        plan=plan,
     )
     observer = TerminalObserver(err)
     if follow:
@@ -163,14 +194,14 @@ def _follow(request: Any, observer: Any, err: Any) -> None:
             hint="For example: gmkit detect-anomalies new.csv --follow --train normal.parquet, "
             "or a trained --run RUN; - reads standard input.",
         )
-    if request.window is not None:
+    if request.windows is not None:
         raise ConfigError("--follow judges lines by themselves", hint="Leave --window out.")
     learned = learned_apart(request, observer)
     observer.close()
     try:
         alpha = 0.01 if request.fdr is None else request.fdr
         follower = Follower(learned, alpha=alpha, contamination=request.contamination)
-        for number, record in records(lines(request.data)):
+        for number, record in records(lines(request.data), follower.columns):
             try:
                 if isinstance(record, Exception):
                     raise record
@@ -205,19 +236,46 @@ def told(result: Any, page: Path | None) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("Row", "Score", "p", "", "Why")
-    for top in result.top[:10]:
-        why = "; ".join(str(reason) for reason in top.reasons) or "-"
+    names = list(result.top[0].names) if result.top else []
+    table = Table()
+    for title in ("Row", *names, "Score", "p", ""):
+        left = title in names or not title
+        table.add_column(title, justify="left" if left else "right", max_width=24)
+    if result.explained:
+        table.add_column("Why", ratio=1)
+    for top in result.top[:SHOWN]:
         mark = Text("abnormal", style="red") if top.flagged else Text("")
-        row = Text(f"{top.row:,}"), Text(f"{top.score:.2f}"), Text(f"{top.p_value:.2g}")
-        table.add_row(*row, mark, Text(why))
+        figures = Text(f"{top.row:,}"), *map(Text, top.names.values()), Text(f"{top.score:.2f}")
+        why = [_why(top.reasons)] if result.explained else []
+        table.add_row(*figures, Text(f"{top.p_value:.2g}"), mark, *why)
+    unsure = [unsure_text(result)] if result.unsure else []
     lines = [
         f"{result.anomalies:,} of {result.rows:,} records are abnormal. Rule: {result.rule}.",
+        *unsure,
         f"All records with scores and reasons: {result.out}",
     ]
     if page is not None:
         lines.append(f"Report: {page}")
     return Group(table, *map(Text, lines))
+
+
+def unsure_text(result: Any) -> str:
+    """What to do where no record is certain enough."""
+    return (
+        f"At this rate none is certain enough: the lowest p-value is {result.top[0].p_value:.2g}, "
+        f"of {result.rows:,} records. The highest hundredth all the same: --contamination 0.01"
+    )
+
+
+def _why(reasons: Any) -> Any:
+    """A line for each column: what was found, and dimly what was expected."""
+    from rich.text import Text
+
+    lines = Text("\n").join(
+        Text.assemble(reason.found, (f"  {reason.awaited}" if reason.awaited else "", "dim"))
+        for reason in reasons
+    )
+    return lines or Text("-")
 
 
 def _advise(keep: Path | None, page: Path | None, *, quiet: bool) -> None:
@@ -235,6 +293,7 @@ def default_out(data: str | None) -> Path:
     if data is None:
         return Path("example.scored.parquet")
     place = Path(data)
+    place = place if place.name and place.name != ".." else place.resolve()
     endings = "".join(place.suffixes[-2:]) if place.suffix == ".gz" else place.suffix
     stem = place.name.removesuffix(endings) or "data"
     if not place.exists():
