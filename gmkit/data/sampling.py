@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.observer import Observer
-from gmkit.randomness import derive
+from gmkit.seeds import derive
 
 
 class Rows(Protocol):

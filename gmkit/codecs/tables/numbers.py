@@ -88,7 +88,7 @@ def is_whole(kind: pa.DataType) -> bool:
 def to_numbers(column: pa.Array) -> tuple[Values, Mask]:
     """A plain column → values (N,), any where missing, and which are not missing (N,)."""
     kind = column.type
-    valid = np.asarray(column.is_valid())
+    valid = np.asarray(column.is_valid()) if column.null_count else np.ones(len(column), bool)
     if pa.types.is_decimal(kind):
         return (_from_decimal(column) if is_whole(kind) else _as_floats(column)), valid
     if pa.types.is_floating(kind):
@@ -177,7 +177,9 @@ def _as_floats(column: pa.Array) -> NDArray[np.float64]:
         floats = column.cast(pa.float64())
     except pa.ArrowInvalid as fault:
         raise DataError(f"holds what is no number: {fault}") from fault
-    return np.array(floats.fill_null(0.0), dtype=np.float64)
+    if not floats.null_count:
+        return np.asarray(floats)
+    return np.asarray(floats.fill_null(0.0))
 
 
 def _from_decimal(column: pa.Array) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,14 +28,20 @@ from gmkit_anomaly.alignment import Alignment, check_columns
 from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.labels import label_notes
-from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
 from gmkit_anomaly.oddest import Oddest
+from gmkit_anomaly.plan import Plan, plan_for
 from gmkit_anomaly.reasons import Reason, told
 from gmkit_anomaly.windows import windowed
+
+if TYPE_CHECKING:
+    from gmkit_anomaly.learning import Learned
+    from gmkit_anomaly.quick import Quick
 
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
 CHUNK = 32_768
 """Records judged at once: the numbers of larger pieces leave the processor's cache."""
+LEAST_QUICK = 1000
+"""Records to learn from, below which a long table is judged as any."""
 SHOWN = 20
 """Records told of in the terminal and the report."""
 Floats = NDArray[np.float64]
@@ -117,15 +123,16 @@ class opened:  # noqa: N801 - used as a function
 
     def __init__(self, request: Request, observer: Observer) -> None:
         self._request, self._observer = request, observer
-        self._learned: Learned | None = None
+        self._learned: Learned | Quick | None = None
 
-    def __enter__(self) -> tuple[Learned, Source]:
+    def __enter__(self) -> tuple[Learned | Quick, Source]:
         request, observer = self._request, self._observer
         if request.run is not None:
-            self._learned = reopened(request.run, request.plan, observer)
+            self._learned = learned_apart(request, observer)
             return self._learned, _open(request, request.data, self._learned.domain)
         source = _open(request, request.data, request.plan.domain)
-        plan = plan_for(request.plan, source.count(), observer)
+        keep = request.keep is not None
+        plan = plan_for(request.plan, source.count(), observer, keep=keep)
         self._learned = learned_apart(replace(request, plan=plan), observer, source)
         return self._learned, source
 
@@ -134,9 +141,13 @@ class opened:  # noqa: N801 - used as a function
             self._learned.close()
 
 
-def learned_apart(request: Request, observer: Observer, source: Source | None = None) -> Learned:
+def learned_apart(
+    request: Request, observer: Observer, source: Source | None = None
+) -> Learned | Quick:
     """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
     if request.run is not None:
+        from gmkit_anomaly.learning import reopened
+
         return reopened(request.run, request.plan, observer)
     judged = source
     if request.train is not None or source is None:
@@ -159,6 +170,12 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
         check_columns(rows.column_names, _judged_schema(request, judged), judged.name)
     if not rows.num_columns:
         raise DataError("no column is left to learn from", file=source.name)
+    if request.plan.quick and rows.num_rows >= LEAST_QUICK:
+        from gmkit_anomaly.quick import Quick
+
+        return Quick(rows, request.plan, observer)
+    from gmkit_anomaly.learning import learned_from
+
     return learned_from(rows, request.plan, observer, request.keep)
 
 
@@ -182,7 +199,9 @@ def _open(request: Request, data: Any, domain: str) -> Source:
     return source
 
 
-def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
+def _detected(
+    request: Request, source: Source, learned: Learned | Quick, observer: Observer
+) -> Result:
     align = Alignment(learned.codec, _judged_schema(request, source), source.name)
     drift = Drift(learned.codec)
     with RejectFile(rejects_place(request.out)) as rejects:
@@ -252,7 +271,7 @@ def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
 
 def _all_scores(
     request: Request,
-    learned: Learned,
+    learned: Learned | Quick,
     source: Source,
     align: Alignment,
     drift: Drift,
@@ -292,7 +311,7 @@ def _all_scores(
 def _write(
     request: Request,
     source: Source,
-    learned: Learned,
+    learned: Learned | Quick,
     align: Alignment,
     found: tuple[Floats, Floats, NDArray[np.bool_]],
     observer: Observer,
@@ -325,7 +344,9 @@ def _write(
             observer.advance(begin, source.count())
 
 
-def _reasons(learned: Learned, records: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array:
+def _reasons(
+    learned: Learned | Quick, records: pa.RecordBatch, flagged: NDArray[np.bool_]
+) -> pa.Array:
     """Of the flagged; null of others."""
     texts = np.full(len(records), None, dtype=object)
     rows = np.flatnonzero(flagged)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
@@ -47,8 +46,8 @@ class Drift:
         found = []
         for name, column in self._columns.items():
             if self._much(self._outside[name]) and isinstance(column, Scaled):
-                ends = torch.tensor([column.low, column.high], dtype=torch.float64)
-                places = ((ends - column.centre) / column.scale).numpy()
+                ends = np.array([column.low, column.high])
+                places = (ends - column.centre) / column.scale
                 low, high = map(_told, column.shown(places).to_pylist())
                 found.append(
                     f"Column {name!r}: {self._share(self._outside[name])} of the values lie "

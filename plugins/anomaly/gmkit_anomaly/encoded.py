@@ -1,10 +1,11 @@
-"""Records as tensors, with what became of each: one row, several, or none.
+"""Records as a model is given them, with what became of each: one row, several, or none.
 
 A document may be several windows, and what is no molecule cannot be judged at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from gmkit.codecs import Batch, Codec, Reject
 from gmkit.codecs.tables import TableCodec
 from gmkit.errors import DataError
-from gmkit.fields import Space
 
 ORIGIN = "gmkit:origin"
 """Column that says of what record a piece is; codecs keep further columns."""
@@ -53,10 +53,14 @@ class Encoded:
 
 
 def encoded(
-    codec: Codec, space: Space, records: pa.RecordBatch, first_row: int = 0, name: str = ""
+    codec: Codec,
+    encode: Callable[[pa.RecordBatch], Batch],
+    records: pa.RecordBatch,
+    first_row: int = 0,
+    name: str = "",
 ) -> Encoded:
-    """Tensors of the fields of ``space``. Raises DataError for a table that does not fit, with rows
-    counted from ``first_row``; single records that are of no use are rejects."""
+    """What ``encode`` makes of what ``codec`` prepares. Raises DataError for a table that does not
+    fit, with rows counted from ``first_row``; single records that are of no use are rejects."""
     rows = len(records)
     owner, rejects = np.arange(rows), []
     try:
@@ -68,10 +72,20 @@ def encoded(
             records = records.drop_columns([ORIGIN])
         if not len(records):
             return Encoded({}, owner, rows, rejects)
-        tensors = codec.encode(records)
+        batch = encode(records)
     except DataError as error:
         row = None if error.row is None else error.row + first_row
         raise DataError(
             error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
         ) from error
-    return Encoded(space.pick(tensors, slice(None), "cpu"), owner, rows, rejects)
+    return Encoded(batch, owner, rows, rejects)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is said of N records."""
+
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    columns: dict[str, NDArray[np.float64]]
+    """Column → (N,) nats by which its value is less likely than usual."""

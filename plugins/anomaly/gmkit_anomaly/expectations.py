@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from gmkit.codecs.tables import TableCodec
-from gmkit.codecs.tables.columns import Levels
 from gmkit.codecs.tables.numbers import plain_column
-from gmkit.codecs.tables.scaled_column import Scaled
 from gmkit.families import Family
 from gmkit.randomness import SameDraws, generator
 from gmkit.scoring.judge import Judge
@@ -22,22 +18,14 @@ from gmkit.scoring.scorer import Rows
 from gmkit_anomaly.detector import Detector
 from gmkit_anomaly.members.conditional import Conditional
 from gmkit_anomaly.members.network import Network, expected
+from gmkit_anomaly.ranges import Expectations, Ranges, readable, shown
 
-WIDTH = 2.0
-"""Standard deviations on each side of what is expected."""
 DRAWS = 24
 """Completions of a value, where a family draws them,"""
 OUTER = 2
 """and how many of these lie outside of what is told, on each side."""
 AT_ONCE = 100
 """Values completed at once."""
-
-
-class Expectations(Protocol):
-    """For some records."""
-
-    def told(self, row: int, name: str) -> str:
-        """A range, or the likeliest category; nothing where nothing is known."""
 
 
 def expectations(
@@ -48,7 +36,7 @@ def expectations(
     if not isinstance(codec, TableCodec):
         return None
     if isinstance(family, Detector):
-        return Learned(family, codec, records)
+        return _learned(family, codec, records)
     if "complete" in family.capabilities:
         return Completed(family, codec, records, named)
     return None
@@ -114,57 +102,25 @@ def _middle(values: list[pa.Scalar]) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-class Learned:
+def _learned(detector: Detector, codec: TableCodec, records: pa.RecordBatch) -> Ranges:
     """By the detector's scorers, for all records at once."""
-
-    def __init__(self, detector: Detector, codec: TableCodec, records: pa.RecordBatch) -> None:
-        self._codec = codec
-        features = detector.splits.features
-        names = list(detector.space.fields)
-        self._places: dict[str, list[int]] = {}
-        for place, field in enumerate(features.field.tolist()):
-            self._places.setdefault(names[field], []).append(place)
-        batch = detector.space.pick(codec.encode(records), slice(None), "cpu")
-        rows = detector.rows(batch)
-        with torch.no_grad():
-            mean, deviation = _expectation(detector, rows)
-        scale, centre = features.scale.double(), features.centre.double()
-        self._mean = (mean * scale + centre).numpy()
-        self._deviation = (deviation * scale).numpy()
-        self._chosen = features.chosen.numpy()
-        self._widths = _offsets(detector)
-
-    def told(self, row: int, name: str) -> str:
-        """As the protocol's."""
-        column = self._codec.columns[name]
-        if isinstance(column, Scaled):
-            return self._range(row, column)
-        if isinstance(column, Levels):
-            return self._level(row, column)
-        return ""
-
-    def _range(self, row: int, column: Scaled) -> str:
-        places = self._places.get(column.prefix)
-        if not places:
-            low = high = 0.0
-        else:
-            mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
-            low, high = mean - reach, mean + reach
-        ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
-        inside = np.clip(np.array([low, high]), ends[0], ends[1])
-        first, last = (shown(value) for value in column.shown(inside))
-        return first if first == last else f"{first} to {last}"
-
-    def _level(self, row: int, column: Levels) -> str:
-        places = self._places.get(column.prefix, [])
-        if not places:
-            return shown(column.values[0]) if len(column.values) else "missing"
-        shares = self._mean[row, places] * math.sqrt(2)
-        best = int(np.argmax(shares))
-        code = int(self._chosen[places[best]]) - self._widths[column.prefix]
-        if code < len(column.values):
-            return shown(column.values[code])
-        return "missing" if code == column.size - 1 else "a rarer value"
+    features = detector.splits.features
+    names = list(detector.space.fields)
+    places: dict[str, list[int]] = {}
+    for place, field in enumerate(features.field.tolist()):
+        places.setdefault(names[field], []).append(place)
+    first = torch.tensor([_offsets(detector)[name] for name in names])
+    rows = detector.rows(detector.space.pick(codec.encode(records), slice(None), "cpu"))
+    with torch.no_grad():
+        mean, deviation = _expectation(detector, rows)
+    scale, centre = features.scale.double(), features.centre.double()
+    return Ranges(
+        codec,
+        places,
+        (features.chosen - first[features.field]).numpy(),
+        (mean * scale + centre).numpy(),
+        (deviation * scale).numpy(),
+    )
 
 
 def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -198,25 +154,3 @@ def _offsets(detector: Detector) -> dict[str, int]:
         found[name] = begin
         begin += int(getattr(kind, "size", 1))
     return found
-
-
-def shown(value: Any) -> str:
-    """A value as people read it."""
-    plain = value
-    if isinstance(value, pa.Scalar):
-        plain = value.as_py() if readable(value) else str(value)
-    if plain is None:
-        return "missing"
-    if isinstance(plain, float):
-        return f"{plain:.5g}"
-    text = str(plain)
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def readable(value: pa.Scalar) -> bool:
-    """Whether Python can hold it: a timestamp may be beyond its calendar."""
-    try:
-        value.as_py()
-    except (ValueError, OverflowError):
-        return False
-    return True

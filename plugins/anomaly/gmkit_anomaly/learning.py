@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from gmkit.codecs import Codec
+from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
 from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
@@ -24,72 +22,14 @@ from gmkit.errors import DataError
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
-from gmkit_anomaly.detector import DetectorConfig
-from gmkit_anomaly.encoded import Encoded, encoded
+from gmkit_anomaly.encoded import Encoded, Scores, encoded
+from gmkit_anomaly.expectations import expectations
 from gmkit_anomaly.judging import Judging, judging
-from gmkit_anomaly.reasons import Reason, reasons_of
+from gmkit_anomaly.plan import LEAST, MODEL, Plan
+from gmkit_anomaly.reasons import Reason, reasons_of, strongest
 
 if TYPE_CHECKING:
     import gmkit
-
-MODEL = "detector"
-ROWS = 100_000
-"""Records learned from; of more so many at random. The detector itself needs fewer."""
-LEAST = 5
-LONG = 500_000
-"""Records to be judged from which on the default scorer is the quickest, linear in all columns,"""
-QUICK = ("linear",)
-"""which this is. It also says itself which records to leave out of a second learning: a step of
-Rousseeuw & Van Driessen 1999. A forest would take longer than all the rest."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How what is usual is learned."""
-
-    domain: str = "anomaly"
-    model: str = MODEL
-    scorers: tuple[str, ...] = ()
-    """Which to use; none: those that win."""
-    contaminated: bool = True
-    seed: int = 0
-    time_budget: float | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    rows: int = ROWS
-    strict: bool = False
-    """Fail at the first record that cannot be used."""
-
-    @property
-    def sample(self) -> int:
-        """Records to learn from, at most."""
-        if self.model != MODEL:
-            return self.rows
-        usual = DetectorConfig.model_fields["rows"].default
-        return min(self.rows, int(self.settings.get("family", {}).get("rows", usual)))
-
-
-def plan_for(plan: Plan, rows: int | None, observer: Observer) -> Plan:
-    """The plan for so many records to be judged, where nobody chose scorers."""
-    if plan.model != MODEL or plan.scorers or rows is None or rows < LONG:
-        return plan
-    if plan.settings.get("family", {}).get("members"):
-        return plan
-    observer.note(
-        f"{rows:,} records: judged by the quick scorer {QUICK[0]!r}. Slower and finer: --scorer "
-        "conditional --scorer network --scorer forest."
-    )
-    settings = merge({"family": {"trim_by": QUICK[0]}}, plan.settings)
-    return replace(plan, scorers=QUICK, settings=settings)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What is said of N records."""
-
-    score: NDArray[np.float64]
-    p_value: NDArray[np.float64]
-    columns: dict[str, NDArray[np.float64]]
-    """Column → (N,) nats by which its value is less likely than usual."""
 
 
 class Learned(Temporary):
@@ -137,7 +77,11 @@ class Learned(Temporary):
 
     def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Encoded:
         """Raises DataError for a table that does not fit, counted from ``first_row``."""
-        return encoded(self.codec, self.run.family.space, records, first_row, name)
+
+        def tensors(some: pa.RecordBatch) -> Batch:
+            return self.run.family.space.pick(self.codec.encode(some), slice(None), "cpu")
+
+        return encoded(self.codec, tensors, records, first_row, name)
 
     def scores(self, some: Encoded, *, columns: bool) -> Scores:
         """Of encoded records; NaN of those that have no piece. A record of k pieces is as unusual
@@ -168,7 +112,9 @@ class Learned(Temporary):
         found = self.scores(self.encode(records), columns=True).columns
         if not found:
             return [[] for _ in range(len(records))]
-        return reasons_of(self.run.family, self.codec, records, found)
+        named = strongest(found)
+        asked = [[name for name, _ in row] for row in named]
+        return reasons_of(records, named, expectations(self.run.family, self.codec, records, asked))
 
 
 def learned_from(

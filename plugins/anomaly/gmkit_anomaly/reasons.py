@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import plain_type
-from gmkit_anomaly.expectations import expectations, shown
+from gmkit_anomaly.ranges import Expectations, shown
 
 MOST = 3
 """Columns named for a record."""
@@ -52,22 +51,18 @@ def strongest(columns: dict[str, NDArray[np.float64]]) -> list[list[tuple[str, f
 
 
 def reasons_of(
-    family: Any,
-    codec: Any,
-    records: pa.RecordBatch,
-    columns: dict[str, NDArray[np.float64]],
+    records: pa.RecordBatch, found: list[list[tuple[str, float]]], rest: Expectations | None
 ) -> list[list[Reason]]:
-    """For each of ``records``, as the codec reads them; ``columns``: their nats."""
-    found = strongest(columns)
-    rest = expectations(family, codec, records, [[name for name, _ in row] for row in found])
-    if rest is None:
-        return [
-            [Reason(name, _value(records, row, name), "", nats) for name, nats in reasons]
-            for row, reasons in enumerate(found)
-        ]
+    """For each of ``records``, as the codec reads them; ``found``: their columns with their nats,
+    ``rest``: what was expected there."""
     return [
         [
-            Reason(name, _value(records, row, name), rest.told(row, name), nats)
+            Reason(
+                name,
+                _value(records, row, name),
+                "" if rest is None else rest.told(row, name),
+                nats,
+            )
             for name, nats in reasons
         ]
         for row, reasons in enumerate(found)

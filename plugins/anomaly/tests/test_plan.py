@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmkit_anomaly.learning import LONG, Plan, plan_for
+from gmkit_anomaly.plan import LONG, Plan, plan_for
 
 from gmkit.observer import Observer
 

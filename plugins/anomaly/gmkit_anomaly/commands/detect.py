@@ -101,7 +101,7 @@ def detect_anomalies(
         from gmkit.cli.progress import TerminalObserver
         from gmkit.domain import example
         from gmkit_anomaly.detecting import Request, detect
-        from gmkit_anomaly.learning import MODEL, Plan
+        from gmkit_anomaly.plan import MODEL, Plan
         from gmkit_anomaly.report import write_report
         from gmkit_anomaly.scorers import serving_model
     same = train is not None and data is not None and train == data

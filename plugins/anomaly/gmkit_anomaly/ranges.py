@@ -1,0 +1,94 @@
+"""What is expected of a value, in words: a range, or the likeliest category."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gmkit.codecs.tables import TableCodec
+from gmkit.codecs.tables.columns import Levels
+from gmkit.codecs.tables.scaled_column import Scaled
+
+WIDTH = 2.0
+"""Standard deviations on each side of what is expected."""
+
+
+class Expectations(Protocol):
+    """For some records."""
+
+    def told(self, row: int, name: str) -> str:
+        """A range, or the likeliest category; nothing where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Of a table's columns, from what their numbers are expected to be."""
+
+    codec: TableCodec
+    places: dict[str, list[int]]
+    """Field → its columns among these numbers; classes are shares times 1/√2, see ``Features``."""
+    codes: NDArray[np.int64]
+    """(D,) the class that each column tells of."""
+    mean: NDArray[np.float64]
+    """(N, D) in the codec's units,"""
+    deviation: NDArray[np.float64]
+    """and of what each number strays from it."""
+
+    def told(self, row: int, name: str) -> str:
+        """As the protocol's."""
+        column = self.codec.columns[name]
+        if isinstance(column, Scaled):
+            return self._range(row, column)
+        if isinstance(column, Levels):
+            return self._level(row, column)
+        return ""
+
+    def _range(self, row: int, column: Scaled) -> str:
+        places = self.places.get(column.prefix)
+        if not places:
+            low = high = 0.0
+        else:
+            mean, reach = self.mean[row, places[0]], WIDTH * self.deviation[row, places[0]]
+            low, high = mean - reach, mean + reach
+        ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
+        inside = np.clip(np.array([low, high]), ends[0], ends[1])
+        first, last = (shown(value) for value in column.shown(inside))
+        return first if first == last else f"{first} to {last}"
+
+    def _level(self, row: int, column: Levels) -> str:
+        places = self.places.get(column.prefix, [])
+        if not places:
+            return shown(column.values[0]) if len(column.values) else "missing"
+        shares = self.mean[row, places] * math.sqrt(2)
+        best = int(np.argmax(shares))
+        code = int(self.codes[places[best]])
+        if code < len(column.values):
+            return shown(column.values[code])
+        return "missing" if code == column.size - 1 else "a rarer value"
+
+
+def shown(value: Any) -> str:
+    """A value as people read it."""
+    plain = value
+    if isinstance(value, pa.Scalar):
+        plain = value.as_py() if readable(value) else str(value)
+    if plain is None:
+        return "missing"
+    if isinstance(plain, float):
+        return f"{plain:.5g}"
+    text = str(plain)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def readable(value: pa.Scalar) -> bool:
+    """Whether Python can hold it: a timestamp may be beyond its calendar."""
+    try:
+        value.as_py()
+    except (ValueError, OverflowError):
+        return False
+    return True
