@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.data.arrow_arrays import arrow_array, texts_at
 from gmkit.data.formats import CORE_FORMATS
 from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
@@ -338,7 +339,7 @@ def _write(
                 columns.append(_reasons(learned, aligned, flagged[here]))
             if names:
                 own = learned.scores(learned.encode(aligned, begin), columns=True).columns
-                columns += [pa.array(own.get(name, np.zeros(len(batch)))) for name in names]
+                columns += [arrow_array(own.get(name, np.zeros(len(batch)))) for name in names]
             sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             begin += len(batch)
             observer.advance(begin, source.count())
@@ -348,18 +349,18 @@ def _reasons(
     learned: Learned | Quick, records: pa.RecordBatch, flagged: NDArray[np.bool_]
 ) -> pa.Array:
     """Of the flagged; null of others."""
-    texts = np.full(len(records), None, dtype=object)
+    texts: list[str] = []
     rows = np.flatnonzero(flagged)
     if len(rows):
-        reasons = learned.reasons(records.take(pa.array(rows)))
-        texts[rows] = [told(why) for why in reasons]
-    return pa.array(texts, pa.string())
+        reasons = learned.reasons(records.take(arrow_array(rows)))
+        texts = [told(why) for why in reasons]
+    return texts_at(rows, texts, len(records))
 
 
 def _verdicts(scores: Floats, p_values: Floats, flagged: NDArray[np.bool_]) -> list[pa.Array]:
     """Null where a record could not be judged."""
     gone = np.isnan(scores)
-    return [pa.array(values, mask=gone) for values in (scores, p_values, flagged)]
+    return [arrow_array(values, gone) for values in (scores, p_values, flagged)]
 
 
 def out_schema(schema: pa.Schema, request: Request, columns: list[str]) -> pa.Schema:

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.data.arrow_arrays import arrow_array
+
 
 class Oddest:
     """Of all records added so far the ``count`` with the highest scores; of equals the earlier."""
@@ -33,7 +35,7 @@ class Oddest:
         both = np.concatenate([self._scores, scores[found]])
         order = np.argsort(-both, kind="stable")[: self._count]
         places = [*self.rows, *(begin + found).tolist()]
-        pieces = [self.records, records.take(pa.array(found))]
-        self.records = pa.concat_batches(pieces).take(pa.array(order))
+        pieces = [self.records, records.take(arrow_array(found))]
+        self.records = pa.concat_batches(pieces).take(arrow_array(order))
         self.rows = [places[i] for i in order.tolist()]
         self._scores = both[order]

@@ -167,14 +167,18 @@ class Law:
     ) -> Floats | None:
         """(N,): how likely each record's class is; None where all are the only one known."""
         assert part.codes is not None and part.share is not None
+        if not part.width:
+            known = np.flatnonzero(part.share)
+            if len(known) == 1 and (codes == known[0]).all():  # as nearly always
+                return None
         share = part.share[np.clip(codes, 0, len(part.share) - 1)]
         if not part.width:
-            return None if share.all() else share
+            return share
         own = matrix[part.rows]
         likely = (own - left[part.rows]) * _ROOT
         rest = np.clip(1 - likely.sum(0), 0, 1) * share
-        known = (own * likely).sum(0) * _ROOT
-        return np.clip(np.where(own.any(0), known, rest), 0, 1)
+        told = (own * likely).sum(0) * _ROOT
+        return np.clip(np.where(own.any(0), told, rest), 0, 1)
 
     def expected(self, arrays: Arrays) -> tuple[Floats, Floats]:
         """(N, D) what the rest lets expect of each number, and how far it strays, in the fields'
