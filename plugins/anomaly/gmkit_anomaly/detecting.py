@@ -1,7 +1,7 @@
 """``gmkit detect-anomalies``: every record with its score, p-value, verdict and reasons.
 
-The data is read twice, batch by batch: once for the scores, of which a rule is made, once to write.
-Memory holds two numbers a record, and what was learned.
+The data is read twice, batch by batch: once for the scores, of which a rule is made, once to write;
+a short table from memory. Memory holds two numbers a record, and what was learned.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gmkit.data.arrow_arrays import arrow_array, texts_at
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.kept import kept
 from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
@@ -132,6 +133,8 @@ class opened:  # noqa: N801 - used as a function
             self._learned = learned_apart(request, observer)
             return self._learned, _open(request, request.data, self._learned.domain)
         source = _open(request, request.data, request.plan.domain)
+        if request.train is None:  # learned from, judged and written: read three times
+            source = kept(source)
         keep = request.keep is not None
         plan = plan_for(request.plan, source.count(), observer, keep=keep)
         self._learned = learned_apart(replace(request, plan=plan), observer, source)
@@ -204,7 +207,8 @@ def _detected(
     request: Request, source: Source, learned: Learned | Quick, observer: Observer
 ) -> Result:
     align = Alignment(learned.codec, _judged_schema(request, source), source.name)
-    drift = Drift(learned.codec)
+    apart = request.train is not None or request.run is not None  # not judged by itself
+    drift = Drift(learned.codec) if apart else None
     with RejectFile(rejects_place(request.out)) as rejects:
         oddest = Oddest(SHOWN)
         both = _all_scores(request, learned, source, align, drift, rejects, oddest, observer)
@@ -214,7 +218,6 @@ def _detected(
         problem = "no record of it could be judged" if len(scores) else "holds no record"
         raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
-    apart = request.train is not None or request.run is not None  # not judged by itself
     clean = apart and not learned.contaminated
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
@@ -223,7 +226,7 @@ def _detected(
     share = request.contamination
     rule = rule_of(known, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(drift.notes() if apart else [])]
+    notes = [*align.notes, *(drift.notes() if drift is not None else [])]
     if rejects.count:
         notes.append(f"{rejects.count:,} records could not be judged: see {rejects.path}.")
     _write(request, source, learned, align, (scores, p_values, flagged), observer)
@@ -275,7 +278,7 @@ def _all_scores(
     learned: Learned | Quick,
     source: Source,
     align: Alignment,
-    drift: Drift,
+    drift: Drift | None,
     rejects: RejectFile,
     oddest: Oddest,
     observer: Observer,
@@ -298,7 +301,7 @@ def _all_scores(
                 hint=f"Without --strict it is set aside in {rejects.path} and judging goes on.",
             )
         rejects.add(encoded.rejects)
-        if len(encoded.owner):
+        if drift is not None and len(encoded.owner):
             drift.add(encoded.batch)
         found = learned.scores(encoded, columns=False)
         scores.frombytes(found.score.tobytes())

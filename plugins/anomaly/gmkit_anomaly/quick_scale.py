@@ -24,6 +24,8 @@ class QuickScale:
         self._known = np.sort(totals)
         count = len(totals)
         self._nats = -np.log(np.arange(count, 0, -1) / (count + 1))
+        gap, rise = np.diff(self._known), np.diff(self._nats)
+        self._slope = np.concatenate([[0.0], rise / np.where(gap > 0, gap, np.inf), [0.0]])
         outer = self._known[count - max(2, int(TAIL * count)) :]
         self._spread = max(float((outer - outer[0]).mean()), 1e-9 * (1 + abs(float(outer[0]))))
 
@@ -44,9 +46,13 @@ class QuickScale:
         with the logarithm of the distance, in units of the outer twentieth's spread; the second
         falls exponentially with the first, by its mean excess in the outer twentieth."""
         known, nats = self._known, self._nats
-        score = np.interp(totals, known, nats, left=0.0)
-        p_value = (1 + len(known) - np.searchsorted(known, totals)) / (1 + len(known))
-        above = np.flatnonzero(totals > known[-1])
+        count = len(known)
+        place = np.searchsorted(known, totals)  # of the first that is as high
+        p_value = (1 + count - place) / (1 + count)
+        next_ = np.minimum(place, count - 1)
+        score = nats[next_] - self._slope[place] * (known[next_] - totals)
+        score[place == 0] = 0.0
+        above = np.flatnonzero(place == count)
         if len(above):
             more = np.log1p(np.minimum((totals[above] - known[-1]) / self._spread, 1e6))
             score[above] += more
