@@ -12,6 +12,7 @@ from torch import Tensor
 from gmkit.codecs.tables import TableCodec
 from gmkit.codecs.tables.numbers import plain_column
 from gmkit.families import Family
+from gmkit.families.adjusting import adjusted, adjustment
 from gmkit.randomness import SameDraws, generator
 from gmkit.scoring.judge import Judge
 from gmkit.scoring.scorer import Rows
@@ -20,10 +21,12 @@ from gmkit_anomaly.members.conditional import Conditional
 from gmkit_anomaly.members.network import Network, expected
 from gmkit_anomaly.ranges import Expectations, Ranges, readable, shown
 
-DRAWS = 24
+DRAWS = 16
 """Completions of a value, where a family draws them,"""
-OUTER = 2
-"""and how many of these lie outside of what is told, on each side."""
+OUTER = 1
+"""how many of these lie outside of what is told, on each side,"""
+STEPS = 15
+"""and in how many steps each is drawn, by a family that takes steps: one value, given the rest."""
 AT_ONCE = 100
 """Values completed at once."""
 
@@ -82,13 +85,15 @@ def _drawn(
         value = batch[part]
         shape = (-1, *(1 for _ in value.shape[1:]))
         known[part] = kept.repeat_interleave(DRAWS).reshape(shape).expand(value.shape).clone()
-    with torch.no_grad(), SameDraws(len(rows), DRAWS):
+    steps = {name: STEPS for name in family.adjustable if name.rpartition(".")[2] == "steps"}
+    fewer = adjusted(family, adjustment(family, steps))
+    with torch.no_grad(), SameDraws(len(rows), DRAWS), fewer:
         filled = family.complete(batch, known, generator(0, "expected"))
     return codec.decode({**batch, **filled})
 
 
 def _middle(values: list[pa.Scalar]) -> str:
-    """Of draws of one value: from the third lowest to the third highest number or time, else the
+    """Of draws of one value: from the second lowest to the second highest number or time, else the
     most frequent."""
     plain = [value.as_py() if readable(value) else None for value in values]
     there = [value for value in plain if value is not None]

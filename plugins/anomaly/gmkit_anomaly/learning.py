@@ -140,6 +140,7 @@ def learned_from(
             seed=plan.seed,
             time_budget=plan.time_budget,
             strict=plan.strict or None,
+            look=keep is not None,
             observer=observer if keep else _Passing(observer),
         )
         give_back()
