@@ -27,8 +27,10 @@ def arrow_array(values: NDArray[Any], missing: Mask | None = None) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
 
 
-def numpy_array(column: pa.Array) -> NDArray[Any]:
-    """(N,) of numbers or booleans, read only, anything where they are null."""
+def numpy_array(column: pa.Array, missing: int | None = None) -> NDArray[Any]:
+    """(N,) of numbers or booleans, read only; where they are null ``missing``, or anything."""
+    if missing is not None and column.null_count:
+        return np.where(numpy_array(column.is_valid()), numpy_array(column), missing)
     begin, count, data = column.offset, len(column), column.buffers()[1]
     if data is None or not count:
         return np.zeros(count, column.type.to_pandas_dtype())

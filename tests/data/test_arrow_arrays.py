@@ -24,6 +24,8 @@ def test_there_and_back(kind: type, count: int) -> None:
         cut = pa.array(values).slice(begin)
         found = numpy_array(cut)
         assert found.dtype == values.dtype and (found == values[begin:]).all()
+        filled = numpy_array(pa.array(values, mask=missing).slice(begin), 1)
+        assert (filled == np.where(missing, 1, values)[begin:]).all()
 
 
 def test_a_view_that_is_not_in_order_is_copied() -> None:

@@ -158,7 +158,7 @@ class Levels(Column):
         """Where each value stands among ``values``; −1 where it does not."""
         if not is_number(plain.type) or not len(self.values):
             found = pc.index_in(plain, value_set=self.values)
-            return numpy_array(found.fill_null(-1)).astype(np.int32)
+            return numpy_array(found, -1).astype(np.int32)
         known, _ = to_numbers(self.values)
         numbers, valid = to_numbers(plain)
         place = np.clip(np.searchsorted(known, numbers), 0, len(known) - 1)

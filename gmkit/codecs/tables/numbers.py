@@ -96,7 +96,7 @@ def to_numbers(column: pa.Array) -> tuple[Values, Mask]:
         return _as_floats(column), valid
     if pa.types.is_temporal(kind):
         column = column.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-    values = numpy_array(column.fill_null(0) if column.null_count else column)
+    values = numpy_array(column, 0)
     if pa.types.is_uint64(kind):  # in order, and none too large
         return (values ^ np.uint64(1 << 63)).view(np.int64), valid
     return values.astype(np.int64), valid
@@ -178,9 +178,7 @@ def _as_floats(column: pa.Array) -> NDArray[np.float64]:
         floats = column.cast(pa.float64())
     except pa.ArrowInvalid as fault:
         raise DataError(f"holds what is no number: {fault}") from fault
-    if not floats.null_count:
-        return numpy_array(floats)
-    return numpy_array(floats.fill_null(0.0))
+    return numpy_array(floats, 0)
 
 
 def _from_decimal(column: pa.Array) -> NDArray[np.int64]:

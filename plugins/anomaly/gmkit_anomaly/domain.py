@@ -40,7 +40,7 @@ class AnomalyDomain(Domain):
         """Networks of middling size, where a family has any, and steps for seconds: scores of
         how usual records are need fewer than drawing new ones."""
         training = {"batch_size": 256, "steps": 300, "passes": PASSES, "warmup": 50}
-        width = 256 if family == "gan" else 128  # others score as well at half the width, and quicker
+        width = 256 if family == "gan" else 128  # others score as well at half of it, and quicker
         return {"training": training, "trunk": {"width": width, "depth": 2}}
 
     def preview(self, records: pa.RecordBatch) -> RenderableType:
