@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ class Ranges:
     """(N, D) in the codec's units,"""
     deviation: NDArray[np.float64]
     """and of what each number strays from it."""
+    _ends: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False)
 
     def told(self, row: int, name: str) -> str:
         """As the protocol's."""
@@ -49,16 +50,21 @@ class Ranges:
         return ""
 
     def _range(self, row: int, column: Scaled) -> str:
-        places = self.places.get(column.prefix)
-        if not places:
-            low = high = 0.0
-        else:
-            mean, reach = self.mean[row, places[0]], WIDTH * self.deviation[row, places[0]]
-            low, high = mean - reach, mean + reach
-        ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
-        inside = np.clip(np.array([low, high]), ends[0], ends[1])
-        first, last = (shown(value) for value in column.shown(inside))
+        if column.name not in self._ends:  # of all records at once
+            self._ends[column.name] = self._found_ends(column)
+        ends = self._ends[column.name]
+        first, last = shown(ends[row]), shown(ends[row + len(self.mean)])
         return first if first == last else f"{first} to {last}"
+
+    def _found_ends(self, column: Scaled) -> pa.Array:
+        """(2N,): where what is expected begins, and where it ends."""
+        places = self.places.get(column.prefix)
+        low = high = np.zeros(len(self.mean))
+        if places:
+            mean, reach = self.mean[:, places[0]], WIDTH * self.deviation[:, places[0]]
+            low, high = mean - reach, mean + reach
+        first, last = ((end - column.centre) / column.scale for end in (column.low, column.high))
+        return column.shown(np.clip(np.concatenate([low, high]), first, last))
 
     def _level(self, row: int, column: Levels) -> str:
         places = self.places.get(column.prefix, [])
