@@ -6,7 +6,7 @@ covariance, a group g of numbers given all others is normal around x_g − r_g, 
 
     r_g = Λ_gg⁻¹ (Λ (x − μ))_g                       (Bishop 2006, eq. 2.73 and 2.75)
     number   z_j = r_j / s_j,   s_j the spread of r_j
-    class    z_j² = −2 log p(class | rest)
+    class    z_j² = −2 log p(class | rest) / p(likeliest | rest),   as a normal density by its mode
     score    ‖z‖₄ = (Σ_j z_j⁴)^¼
 
 The 4-norm lies between the 2-norm, in which one broken value drowns among many good ones, and the
@@ -157,28 +157,29 @@ class Law:
             found.append(([part.field for part in reals], np.square(scaled, out=scaled)))
         for part in self.parts:
             if part.codes is not None:
-                share = self._share(part, arrays[part.field], matrix, left)
-                if share is not None:
-                    found.append(([part.field], -2 * np.log((1 - RARE) * share + RARE)))
+                odds = self._odds(part, arrays[part.field], matrix, left)
+                if odds is not None:
+                    found.append(([part.field], -2 * np.log(odds)))
         return found
 
-    def _share(
-        self, part: Part, codes: NDArray[Any], matrix: Floats, left: Floats
-    ) -> Floats | None:
-        """(N,): how likely each record's class is; None where all are the only one known."""
+    def _odds(self, part: Part, codes: NDArray[Any], matrix: Floats, left: Floats) -> Floats | None:
+        """(N,): how likely each record's class is beside the likeliest; None where all are the only
+        one known."""
         assert part.codes is not None and part.share is not None
         if not part.width:
             known = np.flatnonzero(part.share)
             if len(known) == 1 and (codes == known[0]).all():  # as nearly always
                 return None
-        share = part.share[np.clip(codes, 0, len(part.share) - 1)]
+        share: Floats = part.share[np.clip(codes, 0, len(part.share) - 1)]
         if not part.width:
-            return share
+            return (1 - RARE) * share + RARE
         own = matrix[part.rows]
         likely = (own - left[part.rows]) * _ROOT
-        rest = np.clip(1 - likely.sum(0), 0, 1) * share
+        rest = np.clip(1 - likely.sum(0), 0, 1)
+        most = np.maximum(likely.max(0), rest * part.share.max()).clip(0, 1)
         told = (own * likely).sum(0) * _ROOT
-        return np.clip(np.where(own.any(0), told, rest), 0, 1)
+        found: Floats = np.clip(np.where(own.any(0), told, rest * share), 0, 1)
+        return ((1 - RARE) * found + RARE) / ((1 - RARE) * most + RARE)
 
     def expected(self, arrays: Arrays) -> tuple[Floats, Floats]:
         """(N, D) what the rest lets expect of each number, and how far it strays, in the fields'
@@ -192,7 +193,8 @@ class Law:
 def _parts(arrays: Arrays) -> tuple[list[Part], Floats, Floats]:
     """What varies, and the centre and the scale of each number."""
     parts: list[Part] = []
-    centre, scale = [], []
+    centre: list[float] = []
+    scale: list[float] = []
     for field, values in arrays.items():
         first = len(centre)
         if values.dtype.kind == "f":
