@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gmkit.errors import ConfigError, Interrupted
+from gmkit.metrics.evaluation import Evaluation
 from gmkit.observer import Observer
 from gmkit.run import Run
 from gmkit.training.pool import ConditionPool
@@ -41,6 +42,7 @@ def train(
     precision: str | None = None,
     strict: bool | None = None,
     resume: bool = False,
+    look: bool = True,
     observer: Observer | None = None,
 ) -> Run:
     """Train a model and return its finished run.
@@ -51,7 +53,9 @@ def train(
     ``size``: of the networks; default: what the domain finds suitable.
     ``settings``: nested options or ``["family.latent=32"]``. ``time_budget``: seconds or "5m".
     ``resume``: go on with the unfinished run in ``out``; no option but ``data`` may then
-    be given. Raises GmkitError's subclasses; Interrupted after Ctrl-C, with the work saved.
+    be given. ``look``: draw samples and quick figures for people to look at, of which a run that is
+    used at once and thrown away needs none. Raises GmkitError's subclasses; Interrupted after
+    Ctrl-C, with the work saved.
     """
     began = time.monotonic()
     watcher = observer or Observer()
@@ -74,7 +78,7 @@ def train(
             session = resume_session(_resumable(out, options), data, watcher)
         else:
             session = start_session(plan(data=data, **options), data, out, watcher, began)
-        return _through(session)
+        return _through(session, look)
     finally:
         watcher.close()
 
@@ -92,11 +96,11 @@ def _resumable(out: str | Path | None, options: Mapping[str, Any]) -> Path:
     return Path(out)
 
 
-def _through(session: Session) -> Run:
+def _through(session: Session, look: bool) -> Run:
     """Train and complete the run; a signal that training did not catch is told like one it did."""
     try:
         session.fit()
-        return finish(session)
+        return finish(session, look)
     except (KeyboardInterrupt, Interrupted) as stop:
         if isinstance(stop, Interrupted) and stop.hint:
             raise
@@ -113,7 +117,7 @@ def plan(**options: Any) -> Resolved:
     return resolve(requested(**options))
 
 
-def finish(session: Session) -> Run:
+def finish(session: Session, look: bool = True) -> Run:
     """Complete the run's folder: samples, quick figures, card, manifest; then load it as a user
     would."""
     run = Run(
@@ -125,6 +129,9 @@ def finish(session: Session) -> Run:
         session.dataset,
         ConditionPool.of_training(session.codec, session.dataset, session.resolved.config.seed),
     )
-    result = run.evaluate(quick=True, save=False, observer=session.observer)
-    session.complete(run.sample(SHOWN), result)
+    if look:
+        result = run.evaluate(quick=True, save=False, observer=session.observer)
+        session.complete(run.sample(SHOWN), result)
+    else:
+        session.complete(None, Evaluation({}))
     return run

@@ -6,18 +6,15 @@ or after a kill, and on any number of loader workers.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from gmkit.seeds import derive
 
-def derive(seed: int, *path: str | int) -> int:
-    """A seed in [0, 2⁶³) for a purpose: ``derive(seed, "step", 12)``."""
-    text = "/".join(str(part) for part in (seed, *path))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+__all__ = ["SameDraws", "derive", "generator"]
 
 
 def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from gmkit.data.faults import readable
@@ -25,6 +26,8 @@ GROUP_ROWS = 131_072
 GROUP_BYTES = 64 << 20
 """Batches are gathered into row groups of at most about this size before they are written."""
 _BUFFER = 1 << 20
+_LOOKED_AT = 1000
+"""Values of a column by which is judged whether they repeat."""
 _ARROW_SCHEMA = b"ARROW:schema"
 _ARROW_SCHEMA_START = b"/////"  # base64 of the mark that opens an Arrow message
 
@@ -64,12 +67,12 @@ class ParquetWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Raises DataError for a type that parquet cannot hold."""
         try:
-            self._file = pq.ParquetWriter(
-                path, schema, compression="zstd", write_page_checksum=True, version="2.6"
-            )
+            pq.ParquetWriter(io.BytesIO(), schema).close()
         except NotImplementedError as fault:
             raise DataError(f"parquet cannot hold these columns: {fault}") from fault
-        self._schema = schema
+        self._path, self._schema = path, schema
+        self._file: pq.ParquetWriter | None = None
+        path.touch()
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
@@ -86,6 +89,8 @@ class ParquetWriter:
         try:
             self._flush()
         finally:
+            if self._file is None:
+                self._file = self._opened(self._schema.empty_table())
             self._file.close()
 
     def _flush(self) -> None:
@@ -93,7 +98,34 @@ class ParquetWriter:
         self._rows = self._bytes = 0
         if waiting:
             table = pa.Table.from_batches(waiting, self._schema)
+            if self._file is None:
+                self._file = self._opened(table)
             self._file.write_table(table, row_group_size=GROUP_ROWS)
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        """``first``: the first row group."""
+        return pq.ParquetWriter(
+            self._path,
+            self._schema,
+            compression="zstd",
+            write_page_checksum=True,
+            version="2.6",
+            use_dictionary=_dictionaries(first),
+        )
+
+
+def _dictionaries(first: pa.Table) -> bool | list[str]:
+    """Columns that are written by a dictionary of their values: all but floats that hardly repeat,
+    of which it takes six times as long and half as much room again."""
+    if any(pa.types.is_nested(kind) for kind in first.schema.types):
+        return True  # their leaves have other names
+    repeating = []
+    for field in first.schema:
+        column = first.column(field.name).slice(0, _LOOKED_AT)
+        single = pa.types.is_floating(field.type) and not pa.types.is_float16(field.type)
+        if not single or 2 * pa.compute.count_distinct(column).as_py() <= len(column):
+            repeating.append(field.name)
+    return True if len(repeating) == len(first.schema) else repeating or False
 
 
 def _open(path: Path) -> pq.ParquetFile:

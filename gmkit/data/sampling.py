@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from gmkit.data.arrow_arrays import arrow_array
 from gmkit.observer import Observer
-from gmkit.randomness import derive
+from gmkit.seeds import derive
 
 
 class Rows(Protocol):
@@ -46,14 +47,14 @@ def sampled_rows(
         end = begin + len(batch)
         if chosen is not None:
             low, high = np.searchsorted(chosen, [begin, end])
-            batch = batch.take(pa.array(chosen[low:high] - begin))
+            batch = batch.take(arrow_array(chosen[low:high] - begin))
         elif pick is not None and total is not None and total > limit:
-            batch = batch.filter(pa.array(pick(batch, limit / total)))
+            batch = batch.filter(arrow_array(pick(batch, limit / total)))
         parts.append(batch)
         begin = end
         observer.advance(begin, total)
     table = pa.Table.from_batches(parts, source.schema)
     if table.num_rows > limit and pick is None:  # a format that does not know its number of rows
         rows = np.sort(rng.choice(table.num_rows, limit, replace=False))
-        table = table.take(pa.array(rows))
+        table = table.take(arrow_array(rows))
     return table

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gmkit.api import ScorerInfo
-from gmkit.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    from gmkit.scoring.scorer import Scorer
 
 
 def scorer_infos() -> dict[str, ScorerInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,8 @@ class Optimiser:
         betas: tuple[float, float] = (0.9, 0.98),
     ) -> None:
         """``named``: parameters of one player; ``betas``: what suits it, unless configured."""
+        if not config.compile:
+            _spare_compiler()
         self.parameters = list(named.values())
         self.base = config.learning_rate
         parts: list[torch.optim.Optimizer] = []
@@ -79,10 +82,12 @@ class Optimiser:
             torch._foreach_mul_(grads, limit / norm)
         return True
 
+    @torch.no_grad()
     def step(self) -> None:
         """Apply and clear the gradients."""
         for part in self.parts:
-            part.step()
+            # as they are, without what torch's compiler is told around them: see _spare_compiler
+            inspect.unwrap(type(part).step)(part)
         self.steps += 1
         self.clear()
 
@@ -126,3 +131,14 @@ def _hidden(name: str, parameter: nn.Parameter) -> bool:
     """Whether Muon suits it: a matrix between hidden layers, not an embedding or an output."""
 
     return parameter.dim() == 2 and ".body." in name
+
+
+def _spare_compiler() -> None:
+    """torch loads its compiler, which takes three seconds, to tell it that methods of optimisers
+    are not to be compiled. Where nothing is compiled they can be what they are; each remembers
+    under this name what to call (``torch._compile._disable_dynamo``, 2.14). Without effect in a
+    version that does it in another way."""
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        plain = getattr(getattr(torch.optim.Optimizer, name, None), "__wrapped__", None)
+        if plain is not None and not hasattr(plain, "__dynamo_disable"):
+            setattr(plain, "__dynamo_disable", plain)

@@ -126,8 +126,9 @@ class Session:
         others = varied(self.dataset.table("train"), self.codec, config.data.variants, config.seed)
         return joined([train, *others])
 
-    def complete(self, samples: pa.Table, evaluation: Evaluation) -> None:
-        """Write what a finished run holds beside its checkpoints; the manifest last."""
+    def complete(self, samples: pa.Table | None, evaluation: Evaluation) -> None:
+        """Write what a finished run holds beside its checkpoints, samples if there are any; the
+        manifest last."""
         domain, config = self.resolved.domain, self.resolved.config
         assert self.state is not None
         save_tensors(
@@ -137,11 +138,12 @@ class Session:
         pool = ConditionPool.of_training(self.codec, self.dataset, config.seed)
         if pool is not None:
             pool.save(self.folder)
-        write_table(self.folder / "samples.parquet", samples, {})
-        drawing = domain.draw(samples.slice(0, DRAWN).to_batches()[0])
-        if drawing is not None:
-            ending = "png" if drawing.startswith(b"\x89PNG") else "svg"
-            write_bytes_atomic(self.folder / f"samples.{ending}", drawing)
+        if samples is not None:
+            write_table(self.folder / "samples.parquet", samples, {})
+            drawing = domain.draw(samples.slice(0, DRAWN).to_batches()[0])
+            if drawing is not None:
+                ending = "png" if drawing.startswith(b"\x89PNG") else "svg"
+                write_bytes_atomic(self.folder / f"samples.{ending}", drawing)
         write_json_atomic(self.folder / "evaluation.json", evaluation.to_json())
         facts = {
             "domain": config.domain,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from gmkit.codecs.codec import Batch, Codec, CodecState
-from gmkit.codecs.tables.columns import Column, Entropy
+from gmkit.codecs.tables.columns import Arrays, Column, Entropy
 from gmkit.codecs.tables.inference import Sketch, TableConfig, learned, new_sketch, unknown_columns
 from gmkit.codecs.tables.numbers import plain_column
 from gmkit.codecs.tables.sketches import mixed
@@ -117,14 +117,17 @@ class TableCodec(Codec):
         """Classes int32, reals float32. Raises DataError for a value that does not fit."""
         import torch
 
+        return {name: torch.from_numpy(array) for name, array in self.arrays(records).items()}
+
+    def arrays(self, records: pa.RecordBatch) -> Arrays:
+        """What ``encode`` gives, without torch."""
         missing = [name for name in self.columns if name not in records.schema.names]
         if missing:
             raise DataError(f"the rows have no column {missing[0]!r}", column=missing[0])
-        batch: Batch = {}
+        arrays: Arrays = {}
         for name, column in self.columns.items():
-            arrays = column.encode(records.column(name))
-            batch |= {field: torch.from_numpy(array) for field, array in arrays.items()}
-        return batch or {NOTHING: torch.zeros(len(records), dtype=torch.int32)}
+            arrays |= column.encode(records.column(name))
+        return arrays or {NOTHING: np.zeros(len(records), np.int32)}
 
     def decode(self, batch: Batch) -> pa.RecordBatch:
         """Rows of the data's schema. What no field decides (a rare value, a text) is drawn by a

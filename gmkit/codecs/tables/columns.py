@@ -29,6 +29,7 @@ from gmkit.codecs.tables.numbers import (
     to_numbers,
     typed_column,
 )
+from gmkit.data.arrow_arrays import numpy_array
 from gmkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Levels(Column):
         """The class (N,)."""
         plain = self.checked(column)
         codes = self._places(plain)
-        null = np.asarray(plain.is_null())
+        null = numpy_array(plain.is_null())
         if self.rare is not None:
             codes[(codes < 0) & ~null] = len(self.values)
         if self.missing:
@@ -157,7 +158,7 @@ class Levels(Column):
         """Where each value stands among ``values``; −1 where it does not."""
         if not is_number(plain.type) or not len(self.values):
             found = pc.index_in(plain, value_set=self.values)
-            return np.array(found.fill_null(-1), dtype=np.int32)
+            return numpy_array(found, -1).astype(np.int32)
         known, _ = to_numbers(self.values)
         numbers, valid = to_numbers(plain)
         place = np.clip(np.searchsorted(known, numbers), 0, len(known) - 1)
@@ -210,7 +211,7 @@ class Text(Column):
 
     def encode(self, column: pa.Array) -> Arrays:
         """1 where missing."""
-        null = np.asarray(self.checked(column).is_null())
+        null = numpy_array(self.checked(column).is_null())
         return {self.prefix: null.astype(np.int32)} if self.missing else {}
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], entropy: Entropy) -> pa.Array:

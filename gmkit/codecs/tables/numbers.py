@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.data.arrow_arrays import arrow_array, numpy_array
 from gmkit.errors import DataError
 
 Values = NDArray[Any]
@@ -88,14 +89,14 @@ def is_whole(kind: pa.DataType) -> bool:
 def to_numbers(column: pa.Array) -> tuple[Values, Mask]:
     """A plain column → values (N,), any where missing, and which are not missing (N,)."""
     kind = column.type
-    valid = np.asarray(column.is_valid())
+    valid = numpy_array(column.is_valid()) if column.null_count else np.ones(len(column), bool)
     if pa.types.is_decimal(kind):
         return (_from_decimal(column) if is_whole(kind) else _as_floats(column)), valid
     if pa.types.is_floating(kind):
         return _as_floats(column), valid
     if pa.types.is_temporal(kind):
         column = column.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-    values = np.asarray(column.fill_null(0))
+    values = numpy_array(column, 0)
     if pa.types.is_uint64(kind):  # in order, and none too large
         return (values ^ np.uint64(1 << 63)).view(np.int64), valid
     return values.astype(np.int64), valid
@@ -115,16 +116,16 @@ def from_numbers(values: Values, valid: Mask, kind: pa.DataType) -> pa.Array:
     if pa.types.is_floating(kind):
         limits = np.finfo(kind.to_pandas_dtype())
         inside = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)
-        return pa.array(inside.astype(kind.to_pandas_dtype()), kind, mask=missing)
+        return arrow_array(inside.astype(kind.to_pandas_dtype()), missing).cast(kind)
     if pa.types.is_uint64(kind):
-        return pa.array(values.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63), mask=missing)
+        return arrow_array(values.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63), missing)
     if pa.types.is_temporal(kind):
         width = pa.int32() if kind.bit_width == 32 else pa.int64()
         whole = values.astype(width.to_pandas_dtype())
-        return pa.array(whole, width, mask=missing).view(kind)
+        return arrow_array(whole, missing).view(kind)
     bounds = np.iinfo(kind.to_pandas_dtype())
     whole = np.clip(values, bounds.min, bounds.max).astype(kind.to_pandas_dtype())
-    return pa.array(whole, kind, mask=missing)
+    return arrow_array(whole, missing)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _as_floats(column: pa.Array) -> NDArray[np.float64]:
         floats = column.cast(pa.float64())
     except pa.ArrowInvalid as fault:
         raise DataError(f"holds what is no number: {fault}") from fault
-    return np.array(floats.fill_null(0.0), dtype=np.float64)
+    return numpy_array(floats, 0)
 
 
 def _from_decimal(column: pa.Array) -> NDArray[np.int64]:

@@ -52,7 +52,8 @@ class Scaled(Column):
         """Number and kind. Raises DataError for another type."""
         values, valid = to_numbers(self.checked(column))
         if valid.all() and (is_whole(plain_type(self.kind)) or np.isfinite(values).all()):
-            numbers = (values.astype(np.float64) - self.centre) / self.scale
+            numbers = np.subtract(values, self.centre, dtype=np.float64)
+            numbers /= self.scale
             np.clip(numbers, -FARTHEST, FARTHEST, out=numbers)
             plainly = np.zeros(len(values), np.int32)
             return {self.prefix: numbers.astype(np.float32), self._kind_field: plainly}

@@ -1,7 +1,7 @@
 """``gmkit detect-anomalies``: every record with its score, p-value, verdict and reasons.
 
-The data is read twice, batch by batch: once for the scores, of which a rule is made, once to write.
-Memory holds two numbers a record, and what was learned.
+The data is read twice, batch by batch: once for the scores, of which a rule is made, once to write;
+a short table from memory. Memory holds two numbers a record, and what was learned.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.inference import learnable
+from gmkit.data.arrow_arrays import arrow_array, texts_at
 from gmkit.data.formats import CORE_FORMATS
+from gmkit.data.kept import kept
 from gmkit.data.rejects import RejectFile
 from gmkit.data.sampling import sampled_rows
 from gmkit.data.sink import Sink
@@ -29,15 +31,21 @@ from gmkit_anomaly.drift import Drift
 from gmkit_anomaly.flagging import FDR, Rule, rule_of
 from gmkit_anomaly.judgeable import CHUNK, Judgeable
 from gmkit_anomaly.labels import label_notes
-from gmkit_anomaly.learning import Learned, Plan, learned_from, plan_for, reopened
 from gmkit_anomaly.naming import named
+from gmkit_anomaly.plan import Plan, plan_for
 from gmkit_anomaly.reasons import told
 from gmkit_anomaly.result import Result, Top
 from gmkit_anomaly.seen import Seen
 from gmkit_anomaly.views import views
 from gmkit_anomaly.windows import Windows, made_of
 
+if TYPE_CHECKING:
+    from gmkit_anomaly.learning import Learned
+    from gmkit_anomaly.quick import Quick
+
 SCORE, P_VALUE, FLAG, REASONS = "anomaly_score", "p_value", "is_anomaly", "reasons"
+LEAST_QUICK = 1000
+"""Records to learn from, below which a long table is judged as any."""
 SHOWN = 20
 """Records told of in the terminal and the report."""
 Floats = NDArray[np.float64]
@@ -83,15 +91,18 @@ class opened:  # noqa: N801 - used as a function
 
     def __init__(self, request: Request, observer: Observer) -> None:
         self._request, self._observer = request, observer
-        self._learned: Learned | None = None
+        self._learned: Learned | Quick | None = None
 
-    def __enter__(self) -> tuple[Learned, Source]:
+    def __enter__(self) -> tuple[Learned | Quick, Source]:
         request, observer = self._request, self._observer
         if request.run is not None:
-            self._learned = reopened(request.run, request.plan, observer)
+            self._learned = learned_apart(request, observer)
             return self._learned, _open(request, request.data, self._learned.domain)
         source = _open(request, request.data, request.plan.domain)
-        plan = plan_for(request.plan, source.count(), observer)
+        if request.train is None:  # learned from, judged and written: read three times
+            source = kept(source)
+        keep = request.keep is not None
+        plan = plan_for(request.plan, source.count(), observer, keep=keep)
         self._learned = learned_apart(replace(request, plan=plan), observer, source)
         return self._learned, source
 
@@ -100,9 +111,13 @@ class opened:  # noqa: N801 - used as a function
             self._learned.close()
 
 
-def learned_apart(request: Request, observer: Observer, source: Source | None = None) -> Learned:
+def learned_apart(
+    request: Request, observer: Observer, source: Source | None = None
+) -> Learned | Quick:
     """What judges: the run, or what is learned of ``request.train``, or of ``source``."""
     if request.run is not None:
+        from gmkit_anomaly.learning import reopened
+
         return reopened(request.run, request.plan, observer)
     judged = source
     if request.train is not None or source is None:
@@ -138,6 +153,12 @@ def learned_apart(request: Request, observer: Observer, source: Source | None = 
             file=source.name,
             hint=f"{nested[0]!r} holds nested values: make plain columns of it." if nested else "",
         )
+    if request.plan.quick and rows.num_rows >= LEAST_QUICK:
+        from gmkit_anomaly.quick import Quick
+
+        return Quick(rows, request.plan, observer)
+    from gmkit_anomaly.learning import learned_from
+
     return learned_from(rows, request.plan, observer, request.keep)
 
 
@@ -158,11 +179,14 @@ def _not_over(out: Path, source: Source) -> None:
         )
 
 
-def _detected(request: Request, source: Source, learned: Learned, observer: Observer) -> Result:
+def _detected(
+    request: Request, source: Source, learned: Learned | Quick, observer: Observer
+) -> Result:
     judgeable = Judgeable(source, request.windows)
     align = Alignment(learned.codec, judgeable.schema, source.name)
+    apart = request.train is not None or request.run is not None  # not judged by itself
     seen = Seen(
-        Drift(learned.codec, learned.kept),
+        Drift(learned.codec, learned.kept) if apart else None,
         judgeable,
         installed_domain(learned.domain).column,
         SHOWN,
@@ -175,7 +199,6 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
         problem = "no record of it could be judged" if len(scores) else "holds no record"
         raise DataError(problem, file=source.name)
     fdr, known = request.fdr, learned.known
-    apart = request.train is not None or request.run is not None  # not judged by itself
     clean = apart and not learned.contaminated
     if fdr is None and request.contamination is None and clean:
         fdr = FDR
@@ -184,7 +207,7 @@ def _detected(request: Request, source: Source, learned: Learned, observer: Obse
     share = request.contamination
     rule = rule_of(learned.among, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
-    notes = [*align.notes, *(seen.drift.notes() if apart else [])]
+    notes = [*align.notes, *(seen.drift.notes() if seen.drift is not None else [])]
     if rejects.count:
         many = "1 record" if rejects.count == 1 else f"{rejects.count:,} records"
         notes.append(f"{many} could not be judged: see {rejects.path}.")
@@ -243,7 +266,7 @@ def _threshold(rule: Rule, scores: Floats, flagged: NDArray[np.bool_]) -> float:
 
 def _all_scores(
     request: Request,
-    learned: Learned,
+    learned: Learned | Quick,
     judgeable: Judgeable,
     align: Alignment,
     seen: Seen,
@@ -280,7 +303,7 @@ def _all_scores(
 def _write(
     request: Request,
     judgeable: Judgeable,
-    learned: Learned,
+    learned: Learned | Quick,
     align: Alignment,
     found: tuple[Floats, Floats, NDArray[np.bool_]],
     observer: Observer,
@@ -308,26 +331,28 @@ def _write(
                 columns.append(_reasons(learned, aligned, flagged[here]))
             if names:
                 own = learned.scores(learned.encode(aligned, begin), columns=True).columns
-                columns += [pa.array(own.get(name, np.zeros(len(batch)))) for name in names]
+                columns += [arrow_array(own.get(name, np.zeros(len(batch)))) for name in names]
             sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             begin += len(batch)
             observer.advance(begin, source.count())
 
 
-def _reasons(learned: Learned, records: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array:
+def _reasons(
+    learned: Learned | Quick, records: pa.RecordBatch, flagged: NDArray[np.bool_]
+) -> pa.Array:
     """Of the flagged; null of others."""
-    texts = np.full(len(records), None, dtype=object)
+    texts: list[str] = []
     rows = np.flatnonzero(flagged)
     if len(rows):
-        reasons = learned.reasons(records.take(pa.array(rows)))
-        texts[rows] = [told(why) for why in reasons]
-    return pa.array(texts, pa.string())
+        reasons = learned.reasons(records.take(arrow_array(rows)))
+        texts = [told(why) for why in reasons]
+    return texts_at(rows, texts, len(records))
 
 
 def _verdicts(scores: Floats, p_values: Floats, flagged: NDArray[np.bool_]) -> list[pa.Array]:
     """Null where a record could not be judged."""
     gone = np.isnan(scores)
-    return [pa.array(values, mask=gone) for values in (scores, p_values, flagged)]
+    return [arrow_array(values, gone) for values in (scores, p_values, flagged)]
 
 
 def out_schema(schema: pa.Schema, request: Request, columns: list[str]) -> pa.Schema:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import torch
 
 from gmkit.codecs import Batch, Codec
 from gmkit.codecs.tables import TableCodec
@@ -58,8 +59,8 @@ class Drift:
         found = []
         for name, column in self._columns.items():
             if self._much(self._outside[name]) and isinstance(column, Scaled):
-                ends = torch.tensor([column.low, column.high], dtype=torch.float64)
-                places = ((ends - column.centre) / column.scale).numpy()
+                ends = np.array([column.low, column.high])
+                places = (ends - column.centre) / column.scale
                 low, high = map(_told, column.shown(places).to_pylist())
                 found.append(
                     f"Column {name!r}: {self._share(self._outside[name])} of the values lie "
@@ -93,7 +94,7 @@ class Drift:
         return f"{100 * count / self._rows:.0f} %"
 
 
-def _missing(column: Column, batch: Batch) -> torch.Tensor | None:
+def _missing(column: Column, batch: Batch) -> Any:
     """Which values are missing, NaN among numbers included; None of a column that cannot tell."""
     if isinstance(column, Scaled):
         kind = batch.get(f"{column.prefix}.kind")

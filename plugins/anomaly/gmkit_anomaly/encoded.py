@@ -1,21 +1,21 @@
-"""Records as tensors, with what became of each: one row, several, or none.
+"""Records as a model is given them, with what became of each: one row, several, or none.
 
 A document may be several windows, and what is no molecule cannot be judged at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from gmkit.codecs import Batch, Codec, Reject
 from gmkit.codecs.tables import TableCodec
+from gmkit.data.arrow_arrays import arrow_array
 from gmkit.errors import DataError
-from gmkit.fields import Space
 
 ORIGIN = "gmkit:origin"
 """Column that says of what record a piece is; codecs keep further columns."""
@@ -55,7 +55,7 @@ class Encoded:
         if self.whole:
             return self.batch
         places = np.searchsorted(self.owner, np.arange(self.rows))
-        at = torch.from_numpy(np.minimum(places, len(self.owner) - 1))
+        at = np.minimum(places, len(self.owner) - 1)
         return {name: value[at] for name, value in self.batch.items()}
 
     @property
@@ -65,10 +65,14 @@ class Encoded:
 
 
 def encoded(
-    codec: Codec, space: Space, records: pa.RecordBatch, first_row: int = 0, name: str = ""
+    codec: Codec,
+    encode: Callable[[pa.RecordBatch], Batch],
+    records: pa.RecordBatch,
+    first_row: int = 0,
+    name: str = "",
 ) -> Encoded:
-    """Tensors of the fields of ``space``. Raises DataError for a table that does not fit, with rows
-    counted from ``first_row``; single records that are of no use are rejects."""
+    """What ``encode`` makes of what ``codec`` prepares. Raises DataError for a table that does not
+    fit, with rows counted from ``first_row``; single records that are of no use are rejects."""
     rows = len(records)
     owner, rejects = np.arange(rows), []
     unseen: dict[int, Reject] = {}
@@ -82,32 +86,28 @@ def encoded(
         if not len(records):
             return Encoded({}, owner, rows, rejects, unseen)
         try:
-            tensors = _tensors(codec, space, records)
+            batch = encode(records)
         except DataError as error:
             if isinstance(codec, TableCodec) or error.row is None:
                 raise
-            fits, unseen = _fitting(codec, records, owner, first_row)
+            fits, unseen = _fitting(encode, records, owner, first_row)
             owner = owner[fits]
             if not len(fits):
                 return Encoded({}, owner, rows, rejects, unseen)
-            tensors = codec.encode(records.take(pa.array(fits)))
+            batch = encode(records.take(arrow_array(fits)))
     except DataError as error:
         row = None if error.row is None else error.row + first_row
         raise DataError(
             error.reason, file=error.file or name, row=row, column=error.column, hint=error.hint
         ) from error
-    return Encoded(space.pick(tensors, slice(None), "cpu"), owner, rows, rejects, unseen)
-
-
-def _tensors(codec: Codec, space: Space, records: pa.RecordBatch) -> Batch:
-    """What conditions are computed of is not read where nothing else is asked for."""
-    if set(space.names) <= set(codec.conditions.names):
-        return codec.conditions.encode(records)
-    return codec.encode(records)
+    return Encoded(batch, owner, rows, rejects, unseen)
 
 
 def _fitting(
-    codec: Codec, records: pa.RecordBatch, owner: NDArray[np.int64], first_row: int
+    encode: Callable[[pa.RecordBatch], Batch],
+    records: pa.RecordBatch,
+    owner: NDArray[np.int64],
+    first_row: int,
 ) -> tuple[NDArray[np.int64], dict[int, Reject]]:
     """Prepared records that the codec can tell, and by their owner the others."""
     fits = np.ones(len(records), bool)
@@ -115,7 +115,7 @@ def _fitting(
     begin = 0
     while begin < len(records):
         try:
-            codec.encode(records.slice(begin))
+            encode(records.slice(begin))
             break
         except DataError as error:
             if error.row is None:
@@ -127,3 +127,13 @@ def _fitting(
             begin = place + 1
     fits &= ~np.isin(owner, list(unseen))
     return np.flatnonzero(fits), unseen
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is said of N records."""
+
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    columns: dict[str, NDArray[np.float64]]
+    """Column → (N,) nats by which its value is less likely than usual."""

@@ -4,58 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gmkit.codecs import Batch, Codec
 from gmkit.codecs.condition_columns import Number
 from gmkit.codecs.tables import TableCodec
-from gmkit.codecs.tables.columns import Levels
 from gmkit.codecs.tables.numbers import plain_column
-from gmkit.codecs.tables.scaled_column import Scaled
 from gmkit.families import Family
+from gmkit.families.adjusting import adjusted, adjustment
 from gmkit.randomness import SameDraws, generator
 from gmkit.scoring.judge import Judge
 from gmkit.scoring.scorer import Rows
 from gmkit_anomaly.detector import Detector
 from gmkit_anomaly.members.conditional import Conditional
 from gmkit_anomaly.members.network import Network, expected
+from gmkit_anomaly.ranges import WIDTH, Expectations, Nothing, Ranges, between, readable, shown
 
-WIDTH = 2.0
-"""Standard deviations on each side of what is expected."""
-DRAWS = 24
+DRAWS = 16
 """Completions of a value, where a family draws them,"""
-OUTER = 2
-"""and how many of these lie outside of what is told, on each side."""
+OUTER = 1
+"""how many of these lie outside of what is told, on each side,"""
+STEPS = 15
+"""and in how many steps each is drawn, by a family that takes steps: one value, given the rest."""
 AT_ONCE = 100
 """Values completed at once."""
-
-
-class Expectations(Protocol):
-    """For some records."""
-
-    def told(self, row: int, name: str) -> str:
-        """A range, or the likeliest category; nothing where nothing is known."""
-
-    def value(self, row: int, name: str) -> str:
-        """What is there instead, of what the records have no column for; else nothing."""
-
-
-class Nothing:
-    """Where nothing is known."""
-
-    def told(self, row: int, name: str) -> str:
-        """Nothing."""
-        return ""
-
-    def value(self, row: int, name: str) -> str:
-        """Nothing."""
-        return ""
 
 
 def expectations(
@@ -68,7 +47,7 @@ def expectations(
     """By the detector's scorers, or by what the family completes. ``batch``: the records;
     ``owners``: field → column; ``named``: for each record the columns that will be asked for."""
     if isinstance(family, Detector):
-        return Learned(family, codec, batch, owners)
+        return _learned(family, codec, batch, owners)
     if isinstance(codec, TableCodec) and "complete" in family.capabilities:
         return Completed(family, codec, batch, named)
     return Nothing()
@@ -113,13 +92,15 @@ def _drawn(
         value = batch[part]
         shape = (-1, *(1 for _ in value.shape[1:]))
         known[part] = kept.repeat_interleave(DRAWS).reshape(shape).expand(value.shape).clone()
-    with torch.no_grad(), SameDraws(len(rows), DRAWS):
+    steps = {name: STEPS for name in family.adjustable if name.rpartition(".")[2] == "steps"}
+    fewer = adjusted(family, adjustment(family, steps))
+    with torch.no_grad(), SameDraws(len(rows), DRAWS), fewer:
         filled = family.complete(batch, known, generator(0, "expected"))
     return codec.decode({**batch, **filled})
 
 
 def _middle(values: list[pa.Scalar]) -> str:
-    """Of draws of one value: from the third lowest to the third highest number or time, else the
+    """Of draws of one value: from the second lowest to the second highest number or time, else the
     most frequent."""
     plain = [value.as_py() if readable(value) else None for value in values]
     there = [value for value in plain if value is not None]
@@ -129,101 +110,81 @@ def _middle(values: list[pa.Scalar]) -> str:
         return shown(max(dict.fromkeys(there), key=there.count))
     there.sort()
     outer = min(OUTER, (len(there) - 1) // 2)
-    return _between(pa.scalar(there[outer]), pa.scalar(there[-1 - outer]))
+    return between(pa.scalar(there[outer]), pa.scalar(there[-1 - outer]))
 
 
-class Learned(Nothing):
-    """By the detector's scorers, for all records at once."""
+@dataclass(frozen=True)
+class Told(Ranges):
+    """And of what is not a table's column: what records are measured by, and what fields of many
+    elements amount to."""
 
-    def __init__(
-        self, detector: Detector, codec: Codec, batch: Batch, owners: Mapping[str, str]
-    ) -> None:
-        self._sums = {owners[name]: name for name in detector.sums}
-        self._range_of = detector.range
-        self._columns: dict[str, Any] = dict(codec.conditions.columns)
-        if isinstance(codec, TableCodec):
-            self._columns |= codec.columns
-        features = detector.splits.features
-        names = list(detector.judged.fields)
-        self._places: dict[str, list[int]] = {}
-        for place, field in enumerate(features.field.tolist()):
-            self._places.setdefault(names[field], []).append(place)
-        rows = detector.rows(batch)
-        with torch.no_grad():
-            mean, deviation = _expectation(detector, rows)
-        scale, centre = features.scale.double(), features.centre.double()
-        self._scale = scale.numpy()
-        self._value = (rows.matrix * scale + centre).numpy()
-        self._mean = (mean * scale + centre).numpy()
-        self._deviation = (deviation * scale).numpy()
-        self._chosen = features.chosen.numpy()
-        self._widths = _offsets(detector)
+    sums: Mapping[str, str]
+    """Column → field, of the latter."""
+    bounds: Mapping[str, tuple[float, float]]
+    """Field → between which values it was."""
+    found: NDArray[np.float64]
+    """(N, D) as ``mean``: what is there."""
+    scale: NDArray[np.float64]
+    """(D,) its spread."""
 
     def told(self, row: int, name: str) -> str:
         """As the protocol's."""
-        if name in self._sums:
-            return self._summary(row, name)
-        column = self._columns.get(name)
+        column = self.columns.get(name)
+        if name in self.sums:
+            field = self.sums[name]
+            return self._within(row, field, self.bounds[field], 0.0, 1.0)
         if isinstance(column, Number):
-            return self._number(row, column)
-        if isinstance(column, Scaled):
-            return self._range(row, column)
-        if isinstance(column, Levels):
-            return self._level(row, column)
-        return ""
+            return self._within(row, name, (column.low, column.high), column.mean, column.scale)
+        return super().told(row, name)
 
-    def _range(self, row: int, column: Scaled) -> str:
-        places = self._places.get(column.prefix)
-        if not places:
-            low = high = 0.0
-        else:
-            mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
-            low, high = mean - reach, mean + reach
-        ends = [(end - column.centre) / column.scale for end in (column.low, column.high)]
-        inside = np.clip(np.array([low, high]), ends[0], ends[1])
-        return _between(*column.shown(inside))
+    def _within(
+        self, row: int, field: str, bounds: tuple[float, float], centre: float, unit: float
+    ) -> str:
+        """Of a number, within ``bounds``, to hundredths of its spread."""
+        places = self.places.get(field)
+        mean = reach = 0.0  # of what never varied
+        spread = unit
+        if places:
+            mean, reach = self.mean[row, places[0]], WIDTH * self.deviation[row, places[0]]
+            spread = unit * self.scale[places[0]]
+        ends = np.clip(centre + unit * np.array([mean - reach, mean + reach]), *bounds)
+        first, last = map(shown, _rounded(ends, spread).tolist())
+        return first if first == last else f"{first} to {last}"
 
     def value(self, row: int, name: str) -> str:
         """Of what a field of many elements amounts to."""
-        places = self._places.get(self._sums.get(name, ""))
+        places = self.places.get(self.sums.get(name, ""))
         if not places:
             return ""
-        return shown(_rounded(self._value[row, places[0]], self._scale[places[0]]))
+        return shown(_rounded(self.found[row, places[0]], self.scale[places[0]]))
 
-    def _summary(self, row: int, name: str) -> str:
-        places = self._places.get(self._sums[name])
-        if not places:
-            return ""
-        mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
-        ends = np.clip([mean - reach, mean + reach], *self._range_of(self._sums[name]))
-        first, last = map(shown, _rounded(ends, self._scale[places[0]]).tolist())
-        return first if first == last else f"{first} to {last}"
 
-    def _number(self, row: int, column: Number) -> str:
-        """Of what records are measured by, within what was learned from, in hundredths of its
-        spread."""
-        places = self._places.get(column.name)
-        mean, reach = 0.0, 0.0  # of what never varied
-        if places:
-            mean, reach = self._mean[row, places[0]], WIDTH * self._deviation[row, places[0]]
-        ends = np.clip(
-            column.mean + column.scale * np.array([mean - reach, mean + reach]),
-            column.low,
-            column.high,
-        )
-        first, last = map(shown, _rounded(ends, column.scale).tolist())
-        return first if first == last else f"{first} to {last}"
-
-    def _level(self, row: int, column: Levels) -> str:
-        places = self._places.get(column.prefix, [])
-        if not places:
-            return shown(column.values[0]) if len(column.values) else "missing"
-        shares = self._mean[row, places] * math.sqrt(2)
-        best = int(np.argmax(shares))
-        code = int(self._chosen[places[best]]) - self._widths[column.prefix]
-        if code < len(column.values):
-            return shown(column.values[code])
-        return "missing" if code == column.size - 1 else "a rarer value"
+def _learned(detector: Detector, codec: Codec, batch: Batch, owners: Mapping[str, str]) -> Told:
+    """By the detector's scorers, for all records at once."""
+    features = detector.splits.features
+    names = list(detector.judged.fields)
+    places: dict[str, list[int]] = {}
+    for place, field in enumerate(features.field.tolist()):
+        places.setdefault(names[field], []).append(place)
+    first = torch.tensor([_offsets(detector)[name] for name in names])
+    rows = detector.rows(batch)
+    with torch.no_grad():
+        mean, deviation = _expectation(detector, rows)
+    scale, centre = features.scale.double(), features.centre.double()
+    columns: dict[str, Any] = dict(codec.conditions.columns)
+    if isinstance(codec, TableCodec):
+        columns |= codec.columns
+    return Told(
+        columns,
+        places,
+        (features.chosen - first[features.field]).numpy(),
+        (mean * scale + centre).numpy(),
+        (deviation * scale).numpy(),
+        {owners[name]: name for name in detector.sums},
+        {name: detector.range(name) for name in detector.sums},
+        (rows.matrix * scale + centre).numpy(),
+        scale.numpy(),
+    )
 
 
 def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -250,19 +211,6 @@ def _expectation(detector: Detector, rows: Rows) -> tuple[Tensor, Tensor]:
     return mean, deviation
 
 
-def _between(low: pa.Scalar, high: pa.Scalar) -> str:
-    """A range, no finer than it is wide: 145.84 to 166.04 is 146 to 166."""
-    first, last = (value.as_py() if readable(value) else value for value in (low, high))
-    if isinstance(first, float) and isinstance(last, float) and np.isfinite(last - first):
-        if last > first:
-            digits = 1 - math.floor(math.log10(last - first))
-            first, last = (float(f"{round(end, digits):.10g}") for end in (first, last))
-    elif isinstance(first, datetime) and isinstance(last, datetime):
-        first, last = (end.replace(microsecond=0) for end in (first, last))
-    low_told, high_told = shown(first), shown(last)
-    return low_told if low_told == high_told else f"{low_told} to {high_told}"
-
-
 def _offsets(detector: Detector) -> dict[str, int]:
     """Field → the first of its columns among all, before those that never vary were left out."""
     begin, found = 0, {}
@@ -275,26 +223,3 @@ def _offsets(detector: Detector) -> dict[str, int]:
 def _rounded(value: Any, spread: float) -> Any:
     """To hundredths of the spread or finer."""
     return np.round(value, 1 - math.floor(math.log10(spread)))
-
-
-def shown(value: Any) -> str:
-    """A value as people read it."""
-    plain = value
-    if isinstance(value, pa.Scalar):
-        plain = value.as_py() if readable(value) else str(value)
-    if plain is None:
-        return "missing"
-    if isinstance(plain, float):
-        brief = f"{plain + 0.0:.5g}"  # no -0
-        return f"{plain:.0f}" if "e+" in brief and abs(plain) < 1e15 else brief
-    text = str(plain)
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def readable(value: pa.Scalar) -> bool:
-    """Whether Python can hold it: a timestamp may be beyond its calendar."""
-    try:
-        value.as_py()
-    except (ValueError, OverflowError):
-        return False
-    return True

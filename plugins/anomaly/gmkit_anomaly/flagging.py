@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gmkit.scoring.calibration import false_discoveries
-
 FDR = 0.05
 Floats = NDArray[np.float64]
 
@@ -43,6 +41,8 @@ def rule_of(
     """``known``: scores learned from, of which ``far_out`` is the share that is far out;
     ``p_values``: of all records, where discoveries are counted."""
     if fdr is not None and p_values is not None:
+        from gmkit.scoring.calibration import false_discoveries  # imports torch
+
         most = false_discoveries(p_values, fdr)
         return Rule(-np.inf, most, f"false discovery rate {fdr:g} (Benjamini–Hochberg)")
     if contamination is not None:

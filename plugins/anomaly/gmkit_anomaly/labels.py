@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import plain_column
+from gmkit.data.arrow_arrays import numpy_array
 
 SEPARATES = 0.95
 """Area under the curve from which on a column is suspected by itself,"""
@@ -43,7 +44,7 @@ def label_notes(
         plain = plain_column(column)
         if pa.types.is_nested(plain.type) or plain.null_count:
             continue
-        codes = np.asarray(pc.dictionary_encode(plain).indices)
+        codes = numpy_array(pc.dictionary_encode(plain).indices)
         if not len(codes) or codes.max() != 1:
             continue
         ones = codes == 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,73 +23,15 @@ from gmkit.errors import DataError
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
-from gmkit_anomaly.detector import Detector, DetectorConfig
-from gmkit_anomaly.encoded import Encoded, encoded
+from gmkit_anomaly.detector import Detector
+from gmkit_anomaly.encoded import Encoded, Scores, encoded
 from gmkit_anomaly.expectations import expectations
 from gmkit_anomaly.judging import Judging, judging
+from gmkit_anomaly.plan import LEAST, MODEL, Plan
 from gmkit_anomaly.reasons import Reason, reasons_of, strongest, valued
 
 if TYPE_CHECKING:
     import gmkit
-
-MODEL = "detector"
-ROWS = 100_000
-"""Records learned from; of more so many at random. The detector itself needs fewer."""
-LEAST = 5
-LONG = 500_000
-"""Records to be judged from which on the default scorer is the quickest, linear in all columns,"""
-QUICK = ("linear",)
-"""which this is. It also says itself which records to leave out of a second learning: a step of
-Rousseeuw & Van Driessen 1999. A forest would take longer than all the rest."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How what is usual is learned."""
-
-    domain: str = "anomaly"
-    model: str = MODEL
-    scorers: tuple[str, ...] = ()
-    """Which to use; none: those that win."""
-    contaminated: bool = True
-    seed: int = 0
-    time_budget: float | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    rows: int = ROWS
-    strict: bool = False
-    """Fail at the first record that cannot be used."""
-
-    @property
-    def sample(self) -> int:
-        """Records to learn from, at most."""
-        if self.model != MODEL:
-            return self.rows
-        usual = DetectorConfig.model_fields["rows"].default
-        return min(self.rows, int(self.settings.get("family", {}).get("rows", usual)))
-
-
-def plan_for(plan: Plan, rows: int | None, observer: Observer) -> Plan:
-    """The plan for so many records to be judged, where nobody chose scorers."""
-    if plan.model != MODEL or plan.scorers or rows is None or rows < LONG:
-        return plan
-    if plan.settings.get("family", {}).get("members"):
-        return plan
-    observer.note(
-        f"{rows:,} records: judged by the quick scorer {QUICK[0]!r}. Slower and finer: --scorer "
-        "conditional --scorer network --scorer forest."
-    )
-    settings = merge({"family": {"trim_by": QUICK[0]}}, plan.settings)
-    return replace(plan, scorers=QUICK, settings=settings)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What is said of N records."""
-
-    score: NDArray[np.float64]
-    p_value: NDArray[np.float64]
-    columns: dict[str, NDArray[np.float64]]
-    """Column → (N,) nats by which its value is less likely than usual."""
 
 
 class Learned(Temporary):
@@ -156,7 +96,14 @@ class Learned(Temporary):
 
     def encode(self, records: pa.RecordBatch, first_row: int = 0, name: str = "") -> Encoded:
         """Raises DataError for a table that does not fit, counted from ``first_row``."""
-        return encoded(self.codec, self._judge.read, records, first_row, name)
+
+        def tensors(some: pa.RecordBatch) -> Batch:
+            fields, given = self._judge.read, self.codec.conditions
+            if set(fields.names) <= set(given.names):  # what they are computed of is not read
+                return fields.pick(given.encode(some), slice(None), "cpu")
+            return fields.pick(self.codec.encode(some), slice(None), "cpu")
+
+        return encoded(self.codec, tensors, records, first_row, name)
 
     def scores(self, some: Encoded, *, columns: bool) -> Scores:
         """Of encoded records; NaN of those that have no piece. A record of k pieces is as unusual
@@ -236,6 +183,7 @@ def learned_from(
             seed=plan.seed,
             time_budget=plan.time_budget,
             strict=plan.strict or None,
+            look=keep is not None,
             observer=observer if keep else _Passing(observer),
         )
         give_back()

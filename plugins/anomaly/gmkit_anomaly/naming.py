@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import plain_column, plain_type
-from gmkit_anomaly.expectations import shown
+from gmkit_anomaly.ranges import shown
 from gmkit_anomaly.windows import times_of
 
 _NAMED = re.compile(

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gmkit.data.arrow_arrays import arrow_array
+
 
 class Oddest:
     """Of all records added so far the ``count`` with the highest scores; of equals the earlier."""
@@ -56,4 +58,4 @@ def _joined(
     """What is kept and the ``found`` of the new, of these those of ``order``."""
     if kept is None or new is None:
         return None
-    return pa.concat_batches([kept, new.take(pa.array(found))]).take(pa.array(order))
+    return pa.concat_batches([kept, new.take(arrow_array(found))]).take(arrow_array(order))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import plain_type
-from gmkit_anomaly.expectations import Expectations, shown
+from gmkit_anomaly.ranges import Expectations, shown
 
 MOST = 3
 """Columns named for a record."""

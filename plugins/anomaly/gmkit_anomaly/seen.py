@@ -21,9 +21,9 @@ MOST_TIMES = 1_000_000
 class Seen:
     """Grows batch by batch."""
 
-    def __init__(self, drift: Drift, judgeable: Judgeable, main: str, count: int) -> None:
-        """``main``: the column that is the record, of domains that have one; ``count``: of the
-        oddest that are kept."""
+    def __init__(self, drift: Drift | None, judgeable: Judgeable, main: str, count: int) -> None:
+        """``drift``: None where the data is judged by itself; ``main``: the column that is the
+        record, of domains that have one; ``count``: of the oddest that are kept."""
         self.drift = drift
         self.oddest = Oddest(count)
         self._judgeable, self._main = judgeable, main
@@ -43,7 +43,7 @@ class Seen:
             known = self._judgeable
             main = self._main if self._main in stored.schema.names else ""
             self._names = Names(stored, series=known.series, time=known.time, main=main)
-        if len(encoded.owner):
+        if self.drift is not None and len(encoded.owner):
             self.drift.add(encoded.batch)
         self.oddest.add(self._rows, judged, scores, self._names.select(stored))
         self._rows += len(stored)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gmkit.codecs.tables.numbers import is_number, plain_column, plain_type, to_numbers
-from gmkit_anomaly.expectations import shown
 from gmkit_anomaly.judgeable import CHUNK, Judgeable
+from gmkit_anomaly.ranges import shown
 from gmkit_anomaly.seen import microseconds
 
 SERIES, COLUMNS = 4, 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gmkit_anomaly.expectations import shown
+from gmkit_anomaly.ranges import shown
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from gmkit_anomaly.learning import LONG, Plan, plan_for
+from gmkit_anomaly.plan import LONG, Plan, plan_for
 
 from gmkit.observer import Observer
 
 
 def test_long_data_is_judged_by_the_quick_scorer_which_trims_by_itself() -> None:
-    plan = plan_for(Plan(), LONG, Observer())
-    assert plan.scorers == ("linear",)
+    assert plan_for(Plan(), LONG, Observer()) == Plan(quick=True)
+    plan = plan_for(Plan(), LONG, Observer(), keep=True)
+    assert plan.scorers == ("linear",) and not plan.quick
     assert plan.settings["family"]["trim_by"] == "linear"
     chosen = Plan(scorers=("forest",))
     for same, rows in (

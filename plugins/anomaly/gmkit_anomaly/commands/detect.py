@@ -129,7 +129,7 @@ def detect_anomalies(
         from gmkit.cli.progress import TerminalObserver
         from gmkit.domain import example
         from gmkit_anomaly.detecting import Request, detect
-        from gmkit_anomaly.learning import MODEL, Plan
+        from gmkit_anomaly.plan import MODEL, Plan
         from gmkit_anomaly.report import write_report
         from gmkit_anomaly.scorers import serving_model
         from gmkit_anomaly.windows import Windows
