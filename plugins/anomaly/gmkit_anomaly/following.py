@@ -24,6 +24,7 @@ from gmkit.errors import ConfigError, DataError
 from gmkit_anomaly.alignment import check_columns
 from gmkit_anomaly.flagging import rule_of
 from gmkit_anomaly.learning import Learned
+from gmkit_anomaly.quick import Quick
 from gmkit_anomaly.reasons import told
 
 PAUSE = 0.2
@@ -35,7 +36,9 @@ _EMPTY = ("", "NA", "N/A", "null", "NULL", "nan", "NaN")
 class Follower:
     """Judges one line after the other."""
 
-    def __init__(self, learned: Learned, *, alpha: float, contamination: float | None) -> None:
+    def __init__(
+        self, learned: Learned | Quick, *, alpha: float, contamination: float | None
+    ) -> None:
         """``alpha``: p-value up to which a record is abnormal, where no share is given. Raises
         ConfigError for what is no table."""
         if not isinstance(learned.codec, TableCodec):

@@ -6,7 +6,7 @@ covariance, a group g of numbers given all others is normal around x_g − r_g, 
 
     r_g = Λ_gg⁻¹ (Λ (x − μ))_g                       (Bishop 2006, eq. 2.73 and 2.75)
     number   z_j = r_j / s_j,   s_j the spread of r_j
-    class    z_j² = −2 log p(class | rest) / p(likeliest | rest),   as a normal density by its mode
+    class    z_j² = −2 log p(class | rest), less its median, 0 at least
     score    ‖z‖₄ = (Σ_j z_j⁴)^¼
 
 The 4-norm lies between the 2-norm, in which one broken value drowns among many good ones, and the
@@ -41,6 +41,8 @@ FLOOR = 1e-3
 """Least spread of what is left of a number."""
 RARE = 1e-3
 """Least share of a class."""
+USUAL = 5000
+"""Records by which is told how unlikely a class usually is."""
 AT_ONCE = 1 << 18
 """Numbers worked on at once: what does not leave the processor's cache."""
 _ROOT = float(np.sqrt(2))
@@ -76,6 +78,7 @@ class Law:
         """``trim``: share of the records, the oddest by a first law, that a second is not learned
         from (a step of Rousseeuw & Van Driessen 1999)."""
         self.parts, self.centre, self.scale = _parts(arrays)
+        self._usual: dict[str, float] = {}
         names = list(dict.fromkeys(owner.values()))
         group = [names.index(owner[p.field]) for p in self.parts for _ in range(p.width)]
         matrix = self._matrix(arrays)
@@ -84,6 +87,12 @@ class Law:
             total = self.totals(arrays)
             kept = np.sort(np.argsort(total, kind="stable")[: max(1, int((1 - trim) * len(total)))])
             self._learn(matrix[:, kept], np.array(group, np.int64))
+        few = {name: values[:USUAL] for name, values in arrays.items()}
+        self._usual = {
+            fields[0]: float(np.median(square))
+            for fields, square in self._squares(few)
+            if few[fields[0]].dtype.kind != "f"
+        }
 
     def _learn(self, matrix: Floats, group: NDArray[np.int64]) -> None:
         known = np.clip(matrix, -REACH, REACH)
@@ -157,14 +166,16 @@ class Law:
             found.append(([part.field for part in reals], np.square(scaled, out=scaled)))
         for part in self.parts:
             if part.codes is not None:
-                odds = self._odds(part, arrays[part.field], matrix, left)
-                if odds is not None:
-                    found.append(([part.field], -2 * np.log(odds)))
+                share = self._share(part, arrays[part.field], matrix, left)
+                if share is not None:
+                    own = -2 * np.log((1 - RARE) * share + RARE) - self._usual.get(part.field, 0.0)
+                    found.append(([part.field], own.clip(0)))
         return found
 
-    def _odds(self, part: Part, codes: NDArray[Any], matrix: Floats, left: Floats) -> Floats | None:
-        """(N,): how likely each record's class is beside the likeliest; None where all are the only
-        one known."""
+    def _share(
+        self, part: Part, codes: NDArray[Any], matrix: Floats, left: Floats
+    ) -> Floats | None:
+        """(N,): how likely each record's class is; None where all are the only one known."""
         assert part.codes is not None and part.share is not None
         if not part.width:
             known = np.flatnonzero(part.share)
@@ -172,14 +183,13 @@ class Law:
                 return None
         share: Floats = part.share[np.clip(codes, 0, len(part.share) - 1)]
         if not part.width:
-            return (1 - RARE) * share + RARE
+            return share
         own = matrix[part.rows]
         likely = (own - left[part.rows]) * _ROOT
-        rest = np.clip(1 - likely.sum(0), 0, 1)
-        most = np.maximum(likely.max(0), rest * part.share.max()).clip(0, 1)
+        rest = np.clip(1 - likely.sum(0), 0, 1) * share
         told = (own * likely).sum(0) * _ROOT
-        found: Floats = np.clip(np.where(own.any(0), told, rest * share), 0, 1)
-        return ((1 - RARE) * found + RARE) / ((1 - RARE) * most + RARE)
+        found: Floats = np.clip(np.where(own.any(0), told, rest), 0, 1)
+        return found
 
     def expected(self, arrays: Arrays) -> tuple[Floats, Floats]:
         """(N, D) what the rest lets expect of each number, and how far it strays, in the fields'
