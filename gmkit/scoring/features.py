@@ -98,9 +98,10 @@ class Features(Stored):
         if not self.width:
             return torch.zeros(rows, 0)
         found = torch.empty(rows, self.width)
-        field, first, at = self.field.tolist(), 0, 0
+        many = torch.bincount(self.field, minlength=len(self.space.fields)).tolist()
+        first = at = 0
         for place, (name, kind) in enumerate(self.space.fields.items()):
-            mine = field.count(place)
+            mine = many[place]
             if mine:  # a field that never varied need not be looked at
                 numbers = _numbers(kind, batch[name])
                 if mine < numbers.shape[1]:

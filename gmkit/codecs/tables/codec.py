@@ -121,12 +121,13 @@ class TableCodec(Codec):
 
     def arrays(self, records: pa.RecordBatch) -> Arrays:
         """What ``encode`` gives, without torch."""
-        missing = [name for name in self.columns if name not in records.schema.names]
+        place = {name: number for number, name in enumerate(records.schema.names)}
+        missing = [name for name in self.columns if name not in place]
         if missing:
             raise DataError(f"the rows have no column {missing[0]!r}", column=missing[0])
         arrays: Arrays = {}
         for name, column in self.columns.items():
-            arrays |= column.encode(records.column(name))
+            arrays |= column.encode(records.column(place[name]))
         return arrays or {NOTHING: np.zeros(len(records), np.int32)}
 
     def decode(self, batch: Batch) -> pa.RecordBatch:

@@ -26,7 +26,8 @@ class Alignment:
         if self._wanted is None:
             return
         check_columns(self._wanted.names, schema, name)
-        extra = [n for n in schema.names if n not in self._wanted.names]
+        known = set(self._wanted.names)
+        extra = [n for n in schema.names if n not in known]
         nested = [n for n in extra if not learnable(schema.field(n).type)]
         if nested:
             self.notes.append(f"Not looked at, for it holds nested values: {_listed(nested)}.")
@@ -77,7 +78,8 @@ class Alignment:
 
 def check_columns(wanted: Sequence[str], schema: pa.Schema, name: str) -> None:
     """Raises DataError where a column to be learned from is not there in the data ``name``."""
-    missing = [n for n in wanted if n not in schema.names]
+    there = set(schema.names)
+    missing = [n for n in wanted if n not in there]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         size, given = window_learned(wanted), window_learned(schema.names)

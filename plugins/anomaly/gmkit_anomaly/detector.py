@@ -95,7 +95,7 @@ class Detector(Family):
         self.seen = Scale()
         self.judges = nn.ModuleList()
         self._stored = dict(zip(every, map(str, range(len(every))), strict=True))
-        self.records = nn.ModuleDict({self._stored[n]: _Values(f.dtype) for n, f in every.items()})
+        self.records = _Values({self._stored[n]: field.dtype for n, field in every.items()})
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """None: no gradient moves it."""
@@ -158,9 +158,7 @@ class Detector(Family):
         for number in range(splits):
             self._sums(number).fit({name: value[part != number] for name, value in whole.items()})
         for name, place in self._stored.items():
-            part_ = self.records[place]
-            assert isinstance(part_, _Values)
-            part_.keep(value=data[name][chosen[:KEPT]].cpu())
+            self.records.keep(**{place: data[name][chosen[:KEPT]].cpu()})
 
     def _trimmed(self, known: Rows, rng: torch.Generator) -> Rows:
         """Without the oddest, by a scorer that hardly minds them."""
@@ -313,10 +311,9 @@ class Detector(Family):
         """Some of the records that were learned from."""
         found = {}
         for name, place in self._stored.items():
-            part = self.records[place]
-            assert isinstance(part, _Values)
-            if len(part.value):
-                found[name] = part.value
+            value = getattr(self.records, place)
+            if len(value):
+                found[name] = value
         return found
 
     def _embedded(self, batch: Batch) -> Tensor:
@@ -339,12 +336,10 @@ class Splits(Stored):
 
 
 class _Values(Stored):
-    """Values of one field."""
+    """Values of fields, in one module: torch takes a while for thousands of them."""
 
-    value: Tensor
-
-    def __init__(self, kind: torch.dtype) -> None:
-        object.__setattr__(self, "parts", {"value": kind})
+    def __init__(self, kinds: Mapping[str, torch.dtype]) -> None:
+        object.__setattr__(self, "parts", kinds)
         super().__init__()
 
 

@@ -166,7 +166,7 @@ def _learned(detector: Detector, codec: Codec, batch: Batch, owners: Mapping[str
     places: dict[str, list[int]] = {}
     for place, field in enumerate(features.field.tolist()):
         places.setdefault(names[field], []).append(place)
-    first = torch.tensor([_offsets(detector)[name] for name in names])
+    first = torch.tensor(list(_offsets(detector).values()))
     rows = detector.rows(batch)
     with torch.no_grad():
         mean, deviation = _expectation(detector, rows)
