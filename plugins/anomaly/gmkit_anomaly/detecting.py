@@ -205,7 +205,10 @@ def _detected(
     whole = bool(usable.all())  # 10 million rows are 80 MB: nothing is copied without need
     judged = p_values if whole else p_values[usable]
     share = request.contamination
-    rule = rule_of(learned.among, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
+    # what was learned from is pieces: as a share of these a record, of several, is never flagged
+    own = seen.pieces and not apart
+    among = scores[usable] if own else learned.among
+    rule = rule_of(among, judged, fdr=fdr, contamination=share, far_out=learned.far_out)
     flagged = rule.flagged(scores, p_values)
     notes = [*align.notes, *(seen.drift.notes() if seen.drift is not None else [])]
     if rejects.count:

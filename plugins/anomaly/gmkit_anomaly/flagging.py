@@ -56,10 +56,14 @@ def rule_of(
 
 
 def _highest(known: Floats, share: float) -> float:
-    """The score from which on at most this share of ``known`` lies."""
+    """The score from which on about this share of ``known`` lies: of many that are alike there,
+    all or none, whichever is nearer."""
     if not len(known):
         return float(np.inf)
     at = float(np.quantile(known, 1 - share))
-    if not share or (known >= at).mean() > share + 1 / len(known):
-        at = float(np.nextafter(at, np.inf))  # many are alike: these are not the highest
+    above = float(np.nextafter(at, np.inf))
+    wanted = share * len(known)
+    more, fewer = (known >= at).sum() - wanted, wanted - (known >= above).sum()
+    if not share or (more > 1 and more >= fewer):
+        return above
     return at

@@ -30,6 +30,8 @@ class Seen:
         self._names: Names | None = None
         self._times: array[int] | None = array("q")
         self._rows = 0
+        self.pieces = False
+        """Whether any record is several pieces, such as a document of several windows."""
 
     def add(
         self,
@@ -45,6 +47,8 @@ class Seen:
             self._names = Names(stored, series=known.series, time=known.time, main=main)
         if self.drift is not None and len(encoded.owner):
             self.drift.add(encoded.batch)
+        if not encoded.whole:
+            self.pieces |= bool((encoded.counts > 1).any())
         self.oddest.add(self._rows, judged, scores, self._names.select(stored))
         self._rows += len(stored)
         self._keep_times(stored)
