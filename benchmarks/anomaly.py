@@ -21,10 +21,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from labelled_tables import GMKIT, judged, measured, rows_of
-from measure import Report, parser
+from measure import Report, parser, spent
 
 from gmkit.scoring.calibration import false_discoveries
 
@@ -58,14 +56,8 @@ def used(test: Path, train: Path, seed: int, out: Path, *more: str) -> tuple[flo
     """Seconds of the whole command by the clock and of the processor, and its peak memory, MB."""
     words = ["detect-anomalies", str(test), "--train", str(train), "--seed", str(seed)]
     words += ["--scores-only", "--no-report", "--quiet", "--out", str(out), *more]
-    began = time.perf_counter()
-    running = subprocess.Popen([sys.executable, "-m", "gmkit", *words], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        raise SystemExit(f"gmkit {' '.join(words)} ended with {running.returncode}")
-    busy = usage.ru_utime + usage.ru_stime
-    return time.perf_counter() - began, busy, usage.ru_maxrss / 1024
+    _, figures = spent([sys.executable, "-m", "gmkit", *words])
+    return figures["s"], figures["CPU s"], figures["MB"]
 
 
 def protocols(options: argparse.Namespace, place: Path, report: Report) -> None:

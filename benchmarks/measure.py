@@ -293,19 +293,40 @@ def measured(results: Path | None, told: str) -> bool:
     return any(json.loads(line)["command"] == told for line in lines if line.strip())
 
 
+_START = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(child.pid, 0)
+figures = {
+    "s": time.perf_counter() - began,
+    "CPU s": usage.ru_utime + usage.ru_stime,
+    "MB": usage.ru_maxrss / 1024,
+    "code": os.waitstatus_to_exitcode(status),
+}
+with open(sys.argv[1], "w") as file:
+    json.dump(figures, file)
+"""
+"""What starts a program that is measured: on Linux a process begins with the peak memory of the one
+that started it, so that must be a small one."""
+
+
 def spent(words: Sequence[str | Path]) -> tuple[str, dict[str, float]]:
-    """Run a program: what it printed, and ``CPU s`` and peak ``MB`` of it alone, with the
-    processes that it waited for. Ends with its message where it fails."""
-    with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as failed:
-        child = subprocess.Popen([str(word) for word in words], stdout=told, stderr=failed)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+    """Run a program: what it printed, and seconds by the clock ``s``, ``CPU s`` and peak ``MB`` of
+    it alone, with the processes that it waited for. Ends with its message where it fails."""
+    with (
+        tempfile.TemporaryFile("w+") as told,
+        tempfile.TemporaryFile("w+") as failed,
+        tempfile.NamedTemporaryFile("r") as found,
+    ):
+        start = [sys.executable, "-S", "-c", _START, found.name]
+        subprocess.run([*start, *map(str, words)], stdout=told, stderr=failed, check=False)
         told.seek(0)
         failed.seek(0)
-        if child.returncode:
-            message = f"{words[0]} … exited {child.returncode}:\n{failed.read()[-2000:]}"
+        figures: dict[str, float] = json.loads(found.read() or '{"code": 1}')
+        if figures["code"]:
+            message = f"{words[0]} … exited {figures['code']:.0f}:\n{failed.read()[-2000:]}"
             raise subprocess.SubprocessError(message)
-        figures = {"CPU s": usage.ru_utime + usage.ru_stime, "MB": usage.ru_maxrss / 1024}
         return told.read(), figures
 
 
