@@ -19,7 +19,7 @@ from gmkit.config import merge
 from gmkit.data.rejects import REJECTS
 from gmkit.data.sink import write_table
 from gmkit.domain import installed_domain
-from gmkit.errors import DataError
+from gmkit.errors import DataError, Interrupted
 from gmkit.memory import give_back
 from gmkit.observer import Observer, Progress
 from gmkit.temporary import Temporary
@@ -190,9 +190,11 @@ def learned_from(
         if keep is None and not plan.contaminated:
             _tell_rejects(run.folder / REJECTS, observer)
         return Learned(run, judging(run, plan.scorers, observer), temporary)
-    except BaseException:
+    except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, Interrupted):  # nothing stays that could be gone on with
+                raise Interrupted("stopped while learning", signal=error.exit_code - 128) from error
         raise
 
 
