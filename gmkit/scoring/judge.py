@@ -41,8 +41,6 @@ ODDEST_SHARE = 0.25
 """Weight of F beside A. With γ chosen on contaminated tables that are not reported: classes left
 rare, single values ten times too large or small or far out, values of other records. AP by A alone
 is .34 of classes and .18 of wrong values; with this weight .33 and .32, with a half .32 and .38."""
-
-
 NAT = 1.0
 """A and F are nats already: what is less than one above all others is hardly above them."""
 
